@@ -70,7 +70,7 @@ runbook: $(STAMP) ## write docs/runbook.md's list of alerts anew, from the guide
 	$(BIN)/python -m tests.runbook
 
 pictures: $(STAMP) ## take the pictures of docs/pictures anew (needs Chromium)
-	$(BIN)/python -m tests.e2e.pictures
+	$(BIN)/python -m tests.e2e.pictures $(ARGS)
 
 bench: $(STAMP) ## print the tables of docs/measured.md, measured here
 	$(BIN)/python -m bench $(ARGS)

@@ -169,6 +169,12 @@ class Settings(BaseSettings):
     homing_media_days: float = Field(default=7.0, gt=0, le=3650, description="how long a file is kept")
     homing_media_limits: str = Field(default="", description="MiB of each type, such as image=16,document=100")
     homing_media_fetch_timeout: float = Field(default=60.0, gt=0, le=600, description="seconds")
+    homing_inbound_link_time: float = Field(
+        default=86_400.0,
+        gt=0,
+        le=31_536_000,
+        description="seconds a link to a file that came in is good for",
+    )
     homing_media_link_time: float = Field(default=3600.0, gt=0, description="seconds a link to a file is good for")
 
     # How customers' endpoints are told of events.

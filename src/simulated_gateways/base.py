@@ -78,6 +78,10 @@ class Told:
     ack: int = 2
     """WhatsApp Web's level: 1 server, 2 device, 3 read."""
     at_s: int = 1796000000
+    file: bytes = b""
+    """What comes with the message; then the text is its caption."""
+    mime_type: str = "image/jpeg"
+    file_name: str = "photo.jpg"
 
     @property
     def chat(self) -> str:
@@ -148,6 +152,8 @@ class Model:
     asked: list[tuple[str, str]] = field(default_factory=list)
     chats: list[Shown] = field(default_factory=list)
     """What the chats of its sessions show, oldest first."""
+    files: dict[str, bytes] = field(default_factory=dict)
+    """The files of messages that came in, by the ids of those."""
     forgets: bool = False
     """What it sends from now on is in no chat."""
     fault: str | None = None
@@ -267,6 +273,8 @@ class Model:
     async def report(self, name: str, told: Told) -> list[int]:
         """Report it to every address of the session, as the original does; what was answered."""
         session = self.sessions[name]
+        if told.file:
+            self.files[told.message_id] = told.file
         body = self.body_of(session, told) if not session.mute else None
         answers = []
         for hook in self.hooks.get(name, []) if body is not None else []:
@@ -295,6 +303,11 @@ class Model:
         if text == "sentthrow":
             raise EngineFailed("stub: sent, then failed")
         return message_id
+
+    def file_of(self, message_id: str) -> bytes | None:
+        """By WhatsApp's id, or by whatsapp-web.js' longer one."""
+        parts = message_id.split("_")
+        return self.files.get(parts[2] if len(parts) > 2 else message_id)
 
     def _went(self, session: Session, recipient: str, text: str, message_id: str) -> None:
         person = recipient.partition("@")[0]

@@ -18,6 +18,9 @@ class Waha(Model):
     version: str = "2026.7.1"
     signs: bool = True
     proxies: dict[str, dict[str, str]] = field(default_factory=dict)
+    base_url: str = "http://localhost:3000"
+    on_disk: dict[str, bytes] = field(default_factory=dict)
+    """Files that it has taken from WhatsApp, by their names."""
     restarted: list[str] = field(default_factory=list)
     """Sessions whose configuration was set."""
 
@@ -36,6 +39,8 @@ class Waha(Model):
             web.post("/api/sendText", self._send),
             web.get("/api/contacts/check-exists", self._exists),
             web.get("/api/{s}/chats/{chat}/messages", self._messages),
+            web.get("/api/{s}/chats/{chat}/messages/{id}", self._message),
+            web.get("/api/files/{name}", self._file),
         ]
 
     def refusal(self, request: web.Request) -> web.Response | None:
@@ -168,6 +173,26 @@ class Waha(Model):
         shown = self.chat(session.name, request.match_info["chat"], int(request.query.get("limit", 10)))
         return said(200, [{"id": each.long_id, **each.by_web} for each in shown])
 
+    async def _message(self, request: web.Request) -> web.Response:
+        """With `downloadMedia` its file is taken from WhatsApp, and is on disk for some minutes."""
+        session, message_id = self.sessions.get(request.match_info["s"]), request.match_info["id"]
+        if session is None or not session.open:
+            return _nobody()
+        if (data := self.file_of(message_id)) is None or request.query.get("downloadMedia") != "true":
+            return said(404, {"statusCode": 404, "message": "Message not found", "error": "Not Found"})
+        self.on_disk[f"{message_id}.jpeg"] = data
+        return said(200, {"id": message_id, "hasMedia": True, "media": self._media(f"{message_id}.jpeg")})
+
+    async def _file(self, request: web.Request) -> web.Response:
+        data = self.on_disk.get(request.match_info["name"])
+        if data is None:
+            return said(404, {"statusCode": 404, "message": "Not Found"})
+        return web.Response(body=data, content_type="image/jpeg")
+
+    def _media(self, name: str) -> dict[str, str]:
+        """At the host that WAHA believes to be."""
+        return {"url": f"{self.base_url}/api/files/{name}", "mimetype": "image/jpeg", "filename": "photo.jpg"}
+
     async def _config(self, request: web.Request) -> web.Response:
         """Sets the whole configuration; a session that runs is restarted by it."""
         session = self.sessions.get(request.match_info["s"])
@@ -185,7 +210,10 @@ class Waha(Model):
             case "incoming" | "sent":
                 word = "message.any" if told.from_me else "message"
                 payload = {"id": told.long_id, "timestamp": told.at_s, "from": told.chat, "fromMe": told.from_me}
-                payload |= {"body": told.text, "hasMedia": False, "ack": 0, "ackName": "PENDING"}
+                payload |= {"body": told.text, "hasMedia": bool(told.file), "ack": 0, "ackName": "PENDING"}
+                if told.file:
+                    self.on_disk[f"{told.long_id}.jpeg"] = told.file
+                    payload["media"] = self._media(f"{told.long_id}.jpeg")
             case "ack":
                 word = "message.ack"
                 payload = {"id": told.long_id, "from": told.chat, "fromMe": True, "ack": told.ack}

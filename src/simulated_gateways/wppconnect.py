@@ -1,6 +1,7 @@
 """WPPConnect Server 2.10.4, also in what it does to a GET with a content type, and to `/unhealthy`."""
 
 import asyncio
+from base64 import b64encode
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +29,7 @@ class Wppconnect(Model):
             web.post("/api/{s}/send-message", self._send),
             web.get("/api/{s}/check-number-status/{phone}", self._number),
             web.get("/api/{s}/get-messages/{chat}", self._messages),
+            web.get("/api/{s}/get-media-by-message/{id}", self._file),
         ]
 
     def refusal(self, request: web.Request) -> web.Response | None:
@@ -107,6 +109,14 @@ class Wppconnect(Model):
         shown = self.chat(session.name, request.match_info["chat"], int(request.query.get("count", 20)))
         return said(200, {"status": "success", "response": [_raw(each) for each in shown[::-1]]})
 
+    async def _file(self, request: web.Request) -> web.Response:
+        session, data = self.sessions.get(request.match_info["s"]), self.file_of(request.match_info["id"])
+        if session is None or not session.open:
+            return _inactive("")
+        if data is None:
+            return said(400, {"status": "error", "message": "Message not found"})
+        return said(200, {"base64": b64encode(data).decode(), "mimetype": "image/jpeg"})
+
     async def _open(self, request: web.Request) -> web.Response:
         name = request.match_info["s"]
         session = self.sessions.get(name) or self.add(name)
@@ -152,6 +162,9 @@ class Wppconnect(Model):
 
     def body_of(self, session: Session, told: Told) -> dict[str, Any] | None:
         message = {"body": told.text, "type": "chat", "t": told.at_s, "from": told.chat, "to": told.chat}
+        if told.file:
+            picture = {"mimetype": told.mime_type, "caption": told.text, "filename": told.file_name}
+            message |= {"type": "image", "body": "/9j/4AAQSkZJRg", **picture}
         words: dict[str, dict[str, Any] | None] = {
             "incoming": {"event": "onmessage", "id": told.long_id, **message, "fromMe": False},
             "sent": None,
@@ -176,4 +189,5 @@ def _raw(shown: Shown) -> dict[str, Any]:
     if shown.sha256 is None:
         return told | {"type": "chat", "body": shown.text}
     caption = {"caption": shown.text} if shown.text else {}
-    return told | {"type": "image", "body": "/9j/4AAQSkZJRg", "filehash": shown.filehash, **caption}
+    about_file = {"filehash": shown.filehash, "mimetype": "image/jpeg"}
+    return told | {"type": "image", "body": "/9j/4AAQSkZJRg", **about_file, **caption}

@@ -1,6 +1,7 @@
 """wwebjs-api 1.0.0."""
 
 import re
+from base64 import b64encode
 from typing import Any
 
 from aiohttp import web
@@ -20,6 +21,7 @@ class WwebjsApi(Model):
             web.post("/client/sendMessage/{s}", self._send),
             web.post("/client/getNumberId/{s}", self._number),
             web.post("/chat/fetchMessages/{s}", self._messages),
+            web.post("/message/downloadMedia/{s}", self._file),
         ]
 
     def refusal(self, request: web.Request) -> web.Response | None:
@@ -98,6 +100,17 @@ class WwebjsApi(Model):
         rows = [{"id": _id(each), **each.by_web} for each in there[: options.get("limit", 50)][::-1]]
         return said(200, {"success": True, "messages": rows})
 
+    async def _file(self, request: web.Request) -> web.Response:
+        """By WhatsApp's own id."""
+        told = await body_of(request)
+        if (word := self._word(request.match_info["s"])) != "session_connected":
+            return said(404, {"success": False, "error": word})
+        data = self.files.get(told["messageId"])
+        if data is None:
+            return said(500, {"success": False, "error": "Message not found"})
+        media = {"mimetype": "image/jpeg", "data": b64encode(data).decode(), "filename": "photo.jpg"}
+        return said(200, {"success": True, "messageMedia": {**media, "filesize": len(data)}})
+
     async def _send(self, request: web.Request) -> web.Response:
         name, told = request.match_info["s"], await body_of(request)
         if told.get("contentType") != "string":
@@ -123,7 +136,8 @@ class WwebjsApi(Model):
             "body": told.text,
             "timestamp": told.at_s,
             "type": "chat",
-            "hasMedia": False,
+            "hasMedia": bool(told.file),
+            "_data": {"mimetype": told.mime_type, "filename": told.file_name} if told.file else {},
             "fromMe": told.from_me,
         }
         words: dict[str, tuple[str, Any]] = {

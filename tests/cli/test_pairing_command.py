@@ -9,8 +9,9 @@ import pytest
 import segno
 import zxingcpp
 
+from homing.cli.directory import phone_linking
 from homing.cli.terminal.pairing import drawn
-from tests.cli.conftest import CommandLine, ScriptedGateway
+from tests.cli.conftest import ACCOUNT, CommandLine, ScriptedGateway
 
 TEXT = "2@Ab3/x+Ab3/x+Ab3/x+Ab3/x+Ab3/x+,abc=,def=,1"
 QUIET = "  "
@@ -89,3 +90,75 @@ def test_a_text_is_saved_as_a_picture(homing: CommandLine, gateway: ScriptedGate
     expected = io.BytesIO()
     segno.make(TEXT, error="l", micro=False).save(expected, kind="png", scale=6)
     assert saved.read_bytes() == expected.getvalue()
+
+
+# --- `homing accounts pair` ---------------------------------------------------------------------------------------
+
+
+def account(status: str, **changed: Any) -> dict[str, Any]:
+    return ACCOUNT | {"status": status, "error": None} | changed
+
+
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(phone_linking, "LOOK_EVERY_S", 0.0)
+
+
+def paths(gateway: ScriptedGateway) -> list[tuple[str, str]]:
+    return [(each.method, each.path.removeprefix("/api/v1/accounts/144")) for each in gateway.asked]
+
+
+@pytest.mark.usefixtures("at_once")
+def test_each_code_is_drawn_once_until_the_phone_is_linked(homing: CommandLine, gateway: ScriptedGateway) -> None:
+    waits = account("pairing")
+    gateway.answer_in_turn("GET", "/accounts/144", waits, waits, waits, waits, account("connected"))
+    other = TEXT.replace("Ab3", "Cd4")
+    gateway.answer_in_turn("GET", "/accounts/144/qr", code(), code(expires_in=39), code(qr=other, expires_in=20))
+    ran = homing("accounts", "pair", "144")
+    assert ran.code == 0, ran.err
+    assert ran.out.count("\n") == 2 * 17 + 4 and "connected" in ran.out
+    assert ran.err.count("Good for") == 2
+    assert ("POST", "/start") not in paths(gateway)
+
+
+@pytest.mark.usefixtures("at_once")
+@pytest.mark.parametrize("before", [account("stopped"), account("failed"), account("unknown", instance_url=None)])
+def test_a_session_that_does_not_run_is_started_first(
+    homing: CommandLine, gateway: ScriptedGateway, before: dict[str, Any]
+) -> None:
+    gateway.answer_in_turn("GET", "/accounts/144", before, account("connected"))
+    gateway.answer("POST", "/accounts/144/start", account("starting"))
+    assert homing("accounts", "pair", "144", "--json").document["status"] == "connected"
+    assert paths(gateway)[1] == ("POST", "/start")
+
+
+@pytest.mark.usefixtures("at_once")
+def test_a_code_to_type_is_asked_for_once_while_it_is_good(homing: CommandLine, gateway: ScriptedGateway) -> None:
+    waits = account("pairing")
+    gateway.answer_in_turn("GET", "/accounts/144", waits, waits, waits, waits, account("connected"))
+    typed = code(qr=None, code="ABCD-1234", expires_in=150)
+    gateway.answer_in_turn("GET", "/accounts/144/qr", code(), typed)
+    gateway.answer("POST", "/accounts/144/qr", typed)
+    ran = homing("accounts", "pair", "144", "--typed")
+    assert (ran.code, ran.out.count("ABCD-1234")) == (0, 1)
+    assert [each.body for each in gateway.asked if each.method == "POST"] == [{"typed": True}]
+
+
+@pytest.mark.usefixtures("at_once")
+def test_why_a_phone_cannot_be_linked_is_told(homing: CommandLine, gateway: ScriptedGateway) -> None:
+    gateway.answer_in_turn("GET", "/accounts/144", account("pairing"), account("failed", error="passkey required: …"))
+    ran = homing("accounts", "pair", "144")
+    assert ran.code == 1
+    assert "The phone cannot be linked: passkey required: …" in ran.err
+
+
+@pytest.mark.usefixtures("at_once")
+def test_nobody_is_waited_for_for_ever_and_what_is_in_the_way_is_told_once(
+    homing: CommandLine, gateway: ScriptedGateway
+) -> None:
+    gateway.answer("GET", "/accounts/144", account("pairing", error="WhatsApp refused the link"))
+    gateway.refuse("GET", "/accounts/144/qr", 409, "no_pairing_code", "wait for one")
+    ran = homing("accounts", "pair", "144", "--timeout", "0.3")
+    assert ran.code == 1
+    assert ran.err.count("WhatsApp refused the link") == 1
+    assert "Nobody linked the phone in time" in ran.err

@@ -1,6 +1,6 @@
 """Pictures of every page, light, dark and on a phone, from a demo in which things have just happened; and of the tour.
 
-`make pictures`.
+`make pictures`, or `make pictures ARGS="unknown"` for some steps of the tour alone.
 """
 
 import json
@@ -9,6 +9,7 @@ import signal
 import sqlite3
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import Any
 
 from tests.e2e.browser import CHROMIUM, browser, window
 from tests.e2e.test_demo import RunningDemo, demo
-from tests.e2e.tour import walk
+from tests.e2e.tour import STEPS, walk
 
 FOLDER = Path(__file__).parents[2] / "docs" / "pictures"
 WIDE: dict[str, Any] = {"width": 1440, "height": 900}
@@ -36,12 +37,18 @@ NOTICED_S = 65.0
 """All sessions are judged by what is heard of them once a minute."""
 
 
-def main() -> int:
-    """Exit code 1 where there is no browser."""
+def main(steps: Sequence[str] = ()) -> int:
+    """Exit code 1 where there is no browser, 2 for a step that the tour does not have."""
+    if strange := set(steps) - STEPS.keys():
+        sys.stderr.write(f"The tour has the steps {', '.join(STEPS)}; not {', '.join(sorted(strange))}\n")
+        return 2
     if CHROMIUM is None:
         sys.stderr.write("There is no Chromium; apt-get install chromium\n")
         return 1
     FOLDER.mkdir(parents=True, exist_ok=True)
+    if steps:
+        walk(FOLDER, steps)
+        return 0
     with TemporaryDirectory() as folder, demo(Path(folder), instances=5, accounts=60) as up:
         _live_a_little(up)
         some_do_not_hear(up)
@@ -124,4 +131,4 @@ def _take(up: RunningDemo) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

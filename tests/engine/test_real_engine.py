@@ -25,7 +25,6 @@ from homing.instance.engines.baileys import installing
 from homing.instance.engines.baileys.engine import BaileysEngine
 from homing.instance.engines.baileys.packing import packed_rows
 from homing.instance.engines.baileys.sidecar import Sidecar, SidecarCommand
-from homing.instance.engines.registry import EngineUnusable
 from homing.instance.host import SessionHost
 from homing.instance.lease import LeaseKeeper
 from homing.instance.notify.events import MessageReceived, Status
@@ -46,18 +45,6 @@ from homing.world import SystemClock
 pytestmark = [pytest.mark.e2e, pytest.mark.real]
 WAIT_S = 60.0
 PATIENT = HostPolicy(login_wait_s=WAIT_S, acknowledge_within_s=30.0, seal_within_s=30.0, logins_per_s=1000)
-
-
-@pytest.fixture(scope="session")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> installing.Installed:
-    folder = Path(os.environ.get("HOMING_ENGINES") or tmp_path_factory.mktemp("engines"))
-    try:
-        return installing.found("node", folder)
-    except EngineUnusable:
-        try:
-            return installing.install("node", folder)
-        except EngineUnusable as missing:
-            pytest.skip(f"NOT RUN: {missing}")
 
 
 class Vault:

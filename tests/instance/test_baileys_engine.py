@@ -21,12 +21,16 @@ from homing.instance.engine import (
     LoggedIn,
     LoggedOut,
     Message,
+    NotLetIn,
     Paired,
+    PairingFailed,
     Replaced,
     SealRefused,
     Throttled,
 )
+from homing.instance.engines.baileys import engine as engine_module
 from homing.instance.engines.baileys import sidecar as sidecar_module
+from homing.instance.engines.baileys.endings import OUTDATED_ADVICE, PASSKEY
 from homing.instance.engines.baileys.engine import BaileysEngine, BaileysSession
 from homing.instance.engines.baileys.packing import PACK, PackedKeys
 from homing.instance.engines.baileys.sidecar import Sidecar, SidecarGone
@@ -122,8 +126,8 @@ async def test_a_login_opens_with_its_credentials_under_a_label_that_only_tests_
 ENDINGS = [
     (401, LoggedOut("the phone removed the device", known=True)),
     (403, LoggedOut("banned: WhatsApp does not let this account in", known=False)),
-    (405, Throttled(300.0)),
-    (411, Throttled(300.0)),
+    (405, Throttled(300.0, OUTDATED_ADVICE)),
+    (411, Throttled(300.0, OUTDATED_ADVICE)),
     (429, Throttled(60.0)),
 ]
 
@@ -242,9 +246,9 @@ async def test_pairing_shows_a_code_saves_the_login_and_wants_another_connection
         ["hear", "open"],
         ["say", {"t": "qr", "qr": "2@first"}],
         ["say", {"t": "commit", "n": 1, "creds": "{}", "paired": False}],
+        ["hear", "answer"],
         ["say", {"t": "qr", "qr": "2@second"}],
         ["say", {"t": "commit", "n": 2, "creds": '{"me":2}', "paired": True}],
-        ["hear", "answer"],
         ["hear", "answer"],
         ["say", {"t": "closed", "code": 515, "why": "restart required"}],
     )
@@ -252,6 +256,81 @@ async def test_pairing_shows_a_code_saves_the_login_and_wants_another_connection
     await soon(lambda: played.events)
     assert played.events == [Paired({"creds": '{"me":2}'})]
     assert played.state.logins == [{"creds": '{"me":2}'}], "what is not paired is no login"
+
+
+async def test_a_code_to_type_is_made_for_the_phone_that_is_named_over_the_connection_that_is_there(played):
+    session = await played.session(
+        ["hear", "open"],
+        ["say", {"t": "qr", "qr": "2@first"}],
+        ["hear", "code"],
+        ["say", {"t": "code", "n": "$n", "code": "ABCD1234"}],
+        ["say", {"t": "commit", "n": 2, "creds": '{"me":2}', "paired": True}],
+        ["hear", "answer"],
+        ["say", {"t": "closed", "code": 515, "why": "restart required"}],
+    )
+    typed = await session.pair("s1", "628111")
+    assert (typed.code, typed.typed, 150 < typed.expires_in_s <= 155) == ("ABCD1234", True, True)
+    assert played.heard("code")[0]["phone"] == "628111"
+    await soon(lambda: played.events)
+    assert played.events == [Paired({"creds": '{"me":2}'})]
+
+
+async def test_a_code_to_type_does_not_come_of_a_connection_whose_codes_are_nearly_used_up(played, monkeypatch):
+    one = [["hear", "open"], ["say", {"t": "qr", "qr": "2@first"}]]
+    session = await played.session(*one, *one, ["hear", "code"], ["say", {"t": "code", "n": "$n", "code": "ABCD1234"}])
+    assert not (await session.pair("s1")).typed
+    monkeypatch.setattr(engine_module, "FRESH_S", 0.0)
+    assert (await session.pair("s1", "628111")).code == "ABCD1234"
+    assert [line["s"] for line in played.heard("open")] == [1, 2]
+    assert [line["s"] for line in played.heard("close")] == [1], "the codes of the other one are void"
+
+
+async def test_a_code_is_told_with_the_time_that_it_has(played, monkeypatch):
+    monkeypatch.setattr(engine_module, "FIRST_CODE_S", 3.2)
+    session = await played.session(
+        ["hear", "open"], ["say", {"t": "qr", "qr": "first"}], ["hear", "ask"], ["say", {"t": "qr", "qr": "second"}]
+    )
+    first = await session.pair("s1")
+    assert (first.code, 3.0 < first.expires_in_s <= 3.2) == ("first", True)
+    await asyncio.sleep(0.25)
+    waiting = asyncio.create_task(session.pair("s1"))
+    await asyncio.sleep(0.05)
+    assert not waiting.done(), "nobody could scan it in what is left of its time"
+    session._say({"t": "ask"})
+    second = await waiting
+    assert (second.code, 19 < second.expires_in_s <= 20) == ("second", True)
+
+
+PAIRING_ENDINGS = [
+    ("passkey", PairingFailed(PASSKEY, final=True)),
+    (403, PairingFailed("banned: WhatsApp does not let this account link devices", final=True)),
+    (401, PairingFailed("WhatsApp refused the link: the code was not the one that is shown here")),
+]
+
+
+@pytest.mark.parametrize(("code", "failed"), PAIRING_ENDINGS)
+async def test_a_pairing_that_failed_says_why(played, code, failed):
+    ends = ["say", {"t": "closed", "code": code, "why": "so"}]
+    session = await played.session(["hear", "open"], ["say", {"t": "qr", "qr": "2@first"}], ends)
+    assert (await session.pair("s1")).code == "2@first"
+    await soon(lambda: Closed() in played.events)
+    assert played.events == [failed, Closed()]
+
+
+@pytest.mark.parametrize("code", [515, 503, 428, 408, None])
+async def test_codes_that_are_used_up_are_followed_by_others(played, code):
+    ends = ["say", {"t": "closed", "code": code, "why": "so"}]
+    session = await played.session(["hear", "open"], ["say", {"t": "qr", "qr": "2@first"}], ends)
+    await session.pair("s1")
+    await soon(lambda: played.events)
+    assert played.events == [Closed()]
+
+
+@pytest.mark.parametrize(("code", "said"), [(405, "HOMING_WHATSAPP_VERSION"), (429, "too many attempts")])
+async def test_whoever_waits_for_a_code_hears_why_there_is_none(played, code, said):
+    session = await played.session(["hear", "open"], ["say", {"t": "closed", "code": code, "why": "so"}])
+    with pytest.raises(NotLetIn, match=said):
+        await session.pair("s1")
 
 
 @pytest.mark.parametrize("steps", [["garbage"], ["huge"], ["exit"]], ids=lambda steps: steps[0])

@@ -135,8 +135,10 @@ async def test_pairing_shows_a_code_until_a_phone_accepts_it(fleet, eventually):
     assert body["status"] == "qr_scanning"
     assert body["qr_code"] == body["pairing_code"]
     _, renewed = await one.post("/api/sessions/s1/regenerate-qr", {})
-    assert renewed["expires_in"] == 300
+    assert 0 < renewed["expires_in"] <= 300
     assert renewed["qr_code"] != body["qr_code"]
+    _, shown = await one.get("/api/sessions/s1/status")
+    assert (shown["qr_code"], 0 < shown["expires_in"] <= 300) == (renewed["qr_code"], True)
     assert await one.send() == (400, {"error": NOT_CONNECTED, "status": "qr_scanning"})
     await fleet.whatsapp.link(renewed["qr_code"], phone="62877")
 
@@ -147,6 +149,17 @@ async def test_pairing_shows_a_code_until_a_phone_accepts_it(fleet, eventually):
     await eventually(connected)
     assert (await one.post("/api/sessions/s1/regenerate-qr", {}))[0] == 400
     assert (await one.post("/api/sessions/s9/regenerate-qr", {}))[0] == 404
+
+
+async def test_a_code_to_type_is_made_for_the_phone_that_is_named(fleet):
+    one = await fleet.instance()
+    await one.start()
+    _, typed = await one.post("/api/sessions/s1/regenerate-qr", {"phone_number": "+62 877-1".replace(" ", "")})
+    assert (typed["qr_code"], bool(typed["pairing_code"])) == (None, True)
+    _, shown = await one.get("/api/sessions/s1/status")
+    assert (shown["qr_code"], shown["pairing_code"]) == (None, typed["pairing_code"])
+    assert (await one.post("/api/sessions/s1/regenerate-qr", {"phone_number": "none"}))[0] == 400
+    assert (await one.post("/api/sessions/s1/regenerate-qr", {"phone_number": 62877}))[0] == 400
 
 
 async def test_a_restart_takes_the_epoch_that_the_caller_names(fleet):
@@ -394,7 +407,9 @@ async def test_health_needs_no_key_and_names_what_the_instance_can_do(fleet):
         "mark_read": False,
         "show_typing": False,
         "read_history": False,
+        "fetch_files": False,
         "takes_proxy": True,
+        "typed_codes": True,
     }
     assert body["lease"]["state"] == "held"
     assert 0 < body["lease"]["left_s"] <= BRIEF.self_fence_s

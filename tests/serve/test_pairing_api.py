@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Coroutine
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 
 from homing.flows.hearing.pairing_reminders import PairingReminders
 from homing.model.alerts import AlertKind, Subject
-from homing.model.fleet import InstanceUrl, SessionId, SessionStatus
+from homing.model.fleet import InstanceUrl, ListedSession, SessionId, SessionStatus
 from homing.model.work import Tick
 from homing.ports import PairingCode, SessionStart
 from tests.flows.worlds import PLAIN, A, B
@@ -193,3 +193,38 @@ async def test_a_phone_that_waits_for_too_long_is_told_with_what_waits_behind_it
     await stores.directory.set_status(session, SessionStatus.CONNECTED)
     await reminders.tick(tick)
     assert not [each for each in alerts.standing() if each.kind is AlertKind.PAIRING_WAITS]
+
+
+async def test_a_code_to_type_is_for_the_accounts_own_phone(waiting: Waiting, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[SessionStart] = []
+
+    async def typed(_: InstanceUrl, session: SessionStart, *, timeout_s: float) -> PairingCode:
+        asked.append(session)
+        return PairingCode(None, "ABCD1234", 150)
+
+    monkeypatch.setattr(waiting.api.world, "renew_pairing", typed)
+    waiting.api.world.instances[A].can = replace(PLAIN, typed_codes=True)
+    answer = await waiting.api.call("POST", f"{waiting.path}/qr", {"typed": True})
+    assert (answer.status_code, answer.json()["code"], answer.json()["qr"]) == (200, "ABCD1234", None)
+    assert [each.typed_for for each in asked] == ["62816108641"]
+
+
+async def test_an_instance_that_makes_no_codes_to_type_is_not_asked_for_one(waiting: Waiting) -> None:
+    answer = await waiting.api.call("POST", f"{waiting.path}/qr", {"typed": True})
+    assert (answer.status_code, answer.json()["code"]) == (409, "not_supported")
+    assert waiting.renewed == 0
+    assert (await waiting.api.call("POST", f"{waiting.path}/qr", {"typed": 7})).status_code == 422
+
+
+async def test_why_no_phone_can_be_linked_is_told_with_the_account(
+    waiting: Waiting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def failed(_: InstanceUrl, session_id: SessionId, *, timeout_s: float) -> ListedSession:
+        return ListedSession(session_id, SessionStatus.FAILED, error="passkey required: …")
+
+    monkeypatch.setattr(waiting.api.world, "session", failed)
+    shown = (await waiting.api.call("GET", waiting.path)).json()
+    assert (shown["status"], shown["error"]) == ("failed", "passkey required: …")
+    status, said = await waiting.code()
+    assert (status, said["code"]) == (409, "no_pairing_code")
+    assert f"{A} says: passkey required: …" in said["detail"]

@@ -11,6 +11,7 @@ from homing.compose.parts.ground import Ground, Reached, ground_of, subscribe
 from homing.compose.parts.hearing import HearingParts
 from homing.compose.parts.joining import Reporting, reporting
 from homing.compose.parts.keeping import Keepers, keepers_of, moving_of
+from homing.compose.parts.media import inbound_of
 from homing.compose.parts.restoring import restoring_of
 from homing.compose.parts.sending import (
     Callers,
@@ -33,6 +34,7 @@ from homing.flows.background.readiness import Readiness
 from homing.flows.background.schedules import Scheduler
 from homing.flows.discovery.stray_sessions import StraySessions
 from homing.flows.failover.stuck_moves import Strays
+from homing.flows.media.inbound import InboundFiles
 from homing.flows.operations.accounts import Accounts
 from homing.flows.operations.deleting import Deleting
 from homing.ports import Clock, Entropy
@@ -61,6 +63,7 @@ class Parts:
     accounts: Accounts
     heard: HearingSends
     sends_by: SendParts
+    files: InboundFiles
     taking: Taking
     taken: ReportParts
     reports: Reporting
@@ -100,16 +103,17 @@ def _parts(on: Ground) -> Parts:
     asked = (callers.keyring, callers.rate_limits, callers.workspaces)
     sends = (routes, sends_by.sending, metrics, on.clock, on.entropy, sends_by.media.intake)
     taking = taking_in(settings, stores, asked, *sends, on.fleet, sends_by.said)
-    taken = report_parts(on, found.hints, sends_by.said)
+    files = inbound_of(settings, sends_by.media, stores.events, routes, on.fleet, on.clock)
+    taken = report_parts(on, found.hints, sends_by.said, files)
     reports = reporting(settings, stores, on.fleet, on.alerts, found.lists, taken.intake, metrics, on.clock)
     told = (on.fleet, kept, on.ways, on.alerts, metrics, on.clock, on.entropy, on.reached)
-    customers = customers_of(settings, stores, *told)
+    customers = customers_of(settings, stores, *told, files)
     days = settings.homing_audit_days
     auditing = Auditing(stores.audit, on.clock, settings.audit_keys, keep_days=days, alerts=on.alerts)
     moving = moving_of(on, kept)
     hears = hearing_on(on, found, kept, accounts, taken.intake, heard.doubts, moving)
     scheduler = scheduler_of(on, found, auditing, moving, hears)
-    made = (callers, routes, kept, strays, found, accounts, heard, sends_by, taking, taken, reports, customers)
+    made = (callers, routes, kept, strays, found, accounts, heard, sends_by, files, taking, taken, reports, customers)
     return Parts(*made, auditing, moving, hears, scheduler)
 
 
@@ -150,6 +154,7 @@ def _gateway(on: Ground, parts: Parts) -> Gateway:
         egress=on.ways.customers,
         care=Care(parts.hears.judging, pairing_links_of(on, pairing), on.exit_proxies),
         media=parts.sends_by.media.intake,
+        inbound=parts.files,
         downtime=parts.heard.downtime,
         endpoints=parts.customers.operations,
         receivers=parts.customers.receivers,

@@ -6,22 +6,27 @@ cannot do it leaves out, and that is refused here with a sentence.
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, ClassVar, TypeVar
 from urllib.parse import quote
 from weakref import WeakValueDictionary
 
+import msgspec
 import structlog
 
 from homing.drivers import reading
 from homing.drivers.contents import Told, Unsendable, body_of
-from homing.drivers.http.wire import MIB, Calls, Reply, StreamedBody
+from homing.drivers.files import Fetches, out_of_json
+from homing.drivers.http.wire import MIB, Calls, FetchedReply, Reply, StreamedBody
 from homing.drivers.redact import shown
 from homing.model.fleet import Capabilities, InstanceUrl, ListedSession, Listing, NoList, SessionId, SessionStatus
 from homing.model.instances.gateways import Traits, is_checked
 from homing.model.sends.addresses import Address
 from homing.model.sends.faults import Fault, Phase
 from homing.model.sends.history import ChatHistory
+from homing.model.sends.inbound import FileStream, InboundFile
 from homing.model.sends.sending import Receipt
 from homing.model.sends.signs import ChatSign
 from homing.ports import InstanceHealth, NumberChecked, OutgoingText, PairingCode, SessionStart
@@ -136,6 +141,12 @@ class GatewayDriver(ABC):
         self, instance: InstanceUrl, session_id: SessionId, chat: Address, *, timeout_s: float
     ) -> ChatHistory | Fault:
         return self.cannot("show the messages of a chat")
+
+    @asynccontextmanager
+    async def file(
+        self, instance: InstanceUrl, session_id: SessionId, file: InboundFile, *, most_bytes: int, timeout_s: float
+    ) -> AsyncIterator[FileStream | Fault]:
+        yield self.cannot("give the files of messages out")
 
     def sign_as_told(self, session_id: SessionId, sign: ChatSign) -> Told | None:
         """The call that shows the sign; None where the family has none."""
@@ -298,6 +309,55 @@ class GatewayDriver(ABC):
             return reply
         unshown = [each for each in hidden if each]
         return self.fault_of(reply, (*self.secrets(instance), *_credentials(sent), *unshown))
+
+    @asynccontextmanager
+    async def fetched(
+        self,
+        method: str,
+        instance: InstanceUrl,
+        path: str,
+        told: Mapping[str, Any] | None,
+        *,
+        headers: Mapping[str, str] | None = None,
+        most_bytes: int,
+        until: float,
+    ) -> AsyncIterator[FetchedReply | Fault]:
+        """A call whose good answer is given out while it comes. It is read only at the instance's own address."""
+        if not isinstance(self._wire, Fetches):
+            yield self.cannot("give files out over this wire")
+            return
+        sent = {**self.key_headers(self.key(instance)), **(headers or {})}
+        body = None if told is None else msgspec.json.encode(told)
+        typed = sent if body is None else {**sent, "Content-Type": "application/json"}
+        async with self._wire.fetch(
+            method, instance, path, body=body, headers=typed, timeout_s=left_s(until), body_limit_bytes=most_bytes
+        ) as answer:
+            if isinstance(answer, Reply):
+                yield self.fault_of(answer, (*self.secrets(instance), *_credentials(sent)))
+            else:
+                yield answer
+
+    @asynccontextmanager
+    async def file_in_json(
+        self,
+        method: str,
+        instance: InstanceUrl,
+        path: str,
+        told: Mapping[str, Any] | None,
+        name: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        most_bytes: int,
+        until: float,
+    ) -> AsyncIterator[FileStream | Fault]:
+        """A file that an answer has in base64 under this name."""
+        as_text = most_bytes * 4 // 3 + MIB
+        fetching = self.fetched(method, instance, path, told, headers=headers, most_bytes=as_text, until=until)
+        async with fetching as answer:
+            if isinstance(answer, Fault):
+                yield answer
+            else:
+                yield FileStream(partial(out_of_json, answer.body.pieces(), name))
 
     async def say(
         self, instance: InstanceUrl, message: OutgoingText, write: Callable[[OutgoingText], Told], until: float

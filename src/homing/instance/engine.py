@@ -103,7 +103,15 @@ class Closed:
     """The connection is gone."""
 
 
-EngineEvent = Acknowledged | FrameRefused | Inbound | Paired | Replaced | DeviceRemoved | Closed
+@dataclass(frozen=True, slots=True)
+class PairingFailed:
+    """No phone was linked over this connection, and why, for whoever tries. ``final``: nor will one over the next."""
+
+    reason: str
+    final: bool = False
+
+
+EngineEvent = Acknowledged | FrameRefused | Inbound | Paired | PairingFailed | Replaced | DeviceRemoved | Closed
 OnEvent = Callable[[EngineEvent], None]
 
 
@@ -130,9 +138,15 @@ class StaleLogin:
 
 @dataclass(frozen=True, slots=True)
 class Throttled:
-    """Too many logins at the moment; worth another attempt in ``retry_after_s``."""
+    """Not let in at the moment, for this reason where it is not just too many logins; worth another attempt in
+    ``retry_after_s``."""
 
     retry_after_s: float
+    reason: str = ""
+
+
+class NotLetIn(ConnectionError):
+    """WhatsApp ends the connection before it begins, for a reason that whoever waits for the session should know."""
 
 
 LoginAnswer = LoggedIn | LoggedOut | StaleLogin | Throttled
@@ -140,10 +154,11 @@ LoginAnswer = LoggedIn | LoggedOut | StaleLogin | Throttled
 
 @dataclass(frozen=True, slots=True)
 class EnginePairingCode:
-    """What a phone must scan or type, and for how long that works."""
+    """What a phone must scan or type, and for how long that works. ``typed``: it cannot be scanned."""
 
     code: str
     expires_in_s: float
+    typed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,8 +194,11 @@ class EngineSession(Protocol):
     def confirm(self, renewed: Login) -> None:
         """The renewed login is saved."""
 
-    async def pair(self, session_id: str) -> EnginePairingCode:
-        """A code for a phone to accept; ``Paired`` follows. An earlier code of this session is void."""
+    async def pair(self, session_id: str, phone: str | None = None) -> EnginePairingCode:
+        """A code for a phone to accept; ``Paired`` follows, or ``PairingFailed``. An earlier code may be void.
+
+        With ``phone`` a code to type into that one, where the capability ``typed_codes`` is declared.
+        """
 
     async def upload(self, pieces: AsyncIterator[bytes]) -> str:
         """Give WhatsApp a file, and the SHA-256 of its bytes in hex. A message that names it may follow."""

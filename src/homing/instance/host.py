@@ -150,19 +150,27 @@ class SessionHost:
             await held.logout()
             return held
 
-    async def renew_code(self, session_id: str) -> EnginePairingCode | Status | NotFound | None:
-        """A fresh pairing code; the status instead, if the session has no use for one.
+    async def renew_code(
+        self, session_id: str, phone: str | None = None
+    ) -> EnginePairingCode | Status | NotFound | None:
+        """A fresh pairing code, with ``phone`` one to type into that; the status instead, if the session has no use
+        for one.
 
-        A session that is logged out begins to pair, under a new epoch: whoever asks for a code wants it linked again.
+        A session that is logged out, or whose pairing failed for good, begins to pair, under a new epoch: whoever asks
+        for a code wants it linked again.
         """
         held = self._sessions.get(session_id)
         if held is None:
             return NotFound()
-        if held.status is not Status.LOGGED_OUT:
-            return await held.renew_code() or held.status
-        await held.logout()
+        if held.status is not Status.LOGGED_OUT and not held.pairing_ended:
+            return await held.renew_code(phone) or held.status
+        if held.status is Status.LOGGED_OUT:
+            await held.logout()
         again = await self.restart(session_id, held.workspace_id)
-        return again.pairing or again.status if isinstance(again, HostedSession) else held.status
+        if not isinstance(again, HostedSession):
+            return held.status
+        code = again.pairing if phone is None else await again.renew_code(phone)
+        return code or again.status
 
     async def restore(self) -> None:
         """Hold again what an earlier boot of this instance held.

@@ -111,8 +111,12 @@ class Capabilities:
     """It shows to a chat that somebody types."""
     read_history: bool = False
     """It shows the newest messages of a chat."""
+    fetch_files: bool = False
+    """It gives out the files of messages that its sessions have."""
     takes_proxy: bool = False
     """A session of it goes out by the exit proxy that it is given, and by no other way."""
+    typed_codes: bool = False
+    """It makes codes to type into the phone that is named, beside those to scan."""
 
     def by_name(self) -> dict[str, bool | list[str]]:
         """As it is told to others; what there are several of, in alphabetical order."""

@@ -334,7 +334,7 @@ def routed(body_max: int, webhook_max: int) -> Litestar:
     )
     openapi = _openapi()
     openapi.app = app = Litestar(
-        route_handlers=[health, ready, metrics, media.download, api, *PAGES, reports.router(webhook_max)],
+        route_handlers=[health, ready, metrics, *media.FILES, api, *PAGES, reports.router(webhook_max)],
         dependencies={"gateway": Provide(provide_gateway, sync_to_thread=False)},
         openapi_config=openapi,
         before_send=[name_all_methods],

@@ -22,6 +22,7 @@ from homing.flows.failover.keeper import Keeper
 from homing.flows.failover.restoring import Restoring
 from homing.flows.failover.watching import Watching
 from homing.flows.hearing.judging import Judging
+from homing.flows.media.inbound import InboundFiles
 from homing.flows.media.intake import MediaIntake
 from homing.flows.moves.move_jobs import Rehoming
 from homing.flows.moves.prospects import Prospects
@@ -126,5 +127,6 @@ class Gateway:
     care: Care
     downtime: DowntimeBook
     media: MediaIntake
+    inbound: InboundFiles
     endpoints: EndpointOperations
     receivers: ReceiverOperations

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
-from homing.cli.directory import number_checks, pairing_links, signs
+from homing.cli.directory import number_checks, pairing_links, phone_linking, signs
 from homing.cli.sources.client import ApiClient, path
 from homing.cli.sources.gateway import GatewayClient
 from homing.cli.sources.source import gateway, source
@@ -369,6 +369,7 @@ def migrate(
 app.command(number_checks.check_number, name="check-number")
 app.command(signs.mark_read, name="mark-read")
 app.command(signs.typing, name="typing")
+app.command(phone_linking.pair, name="pair")
 app.command(pairing_links.pairing_link, name="pairing-link")
 
 

@@ -15,6 +15,7 @@ from homing.flows.background.schedules import Schedule, Scheduler
 from homing.flows.discovery.sync import Sync
 from homing.flows.failover.doubtful_sessions import Doubts
 from homing.flows.hearing.pairing_reminders import PairingReminders
+from homing.flows.media.inbound import InboundFiles
 from homing.flows.operations.accounts import Accounts
 from homing.flows.sending.own_messages import Said
 from homing.flows.webhooks.catch_up import Overlooked
@@ -35,10 +36,10 @@ class ReportParts:
     overlooked: Overlooked
 
 
-def report_parts(on: Ground, hints: Hints, said: Said) -> ReportParts:
+def report_parts(on: Ground, hints: Hints, said: Said, files: InboundFiles) -> ReportParts:
     stores, keep_days = on.stores, on.settings.homing_event_days
     told = (stores.events, hints, said, on.clock, on.entropy)
-    intake = Intake(*told, keep_days=keep_days, aside=asyncio.to_thread)
+    intake = Intake(*told, keep_days=keep_days, aside=asyncio.to_thread, files=files.kept)
     overlooked = Overlooked(stores.events, hints, on.clock)
     subscribe(stores, overlooked)
     return ReportParts(intake, overlooked)

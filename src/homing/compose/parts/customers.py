@@ -18,6 +18,7 @@ from homing.flows.background.worker import Duty, Worker
 from homing.flows.deliveries.managing import EndpointOperations
 from homing.flows.deliveries.telling import QUICK, SLOW, DeliveryTurns, TellingPolicy
 from homing.flows.deliveries.waking import Waking
+from homing.flows.media.inbound import InboundFiles
 from homing.model.alerts import AlertKind
 from homing.model.deliveries.receivers import Reminding
 from homing.ports import Clock, Entropy, Fleet
@@ -51,6 +52,7 @@ def customers_of(
     clock: Clock,
     entropy: Entropy,
     reached: Callable[[str], None],
+    files: InboundFiles,
 ) -> Customers:
     secrets = secrets_of(settings, entropy)
     patience = PatiencePolicy(disable_after=timedelta(days=settings.homing_endpoint_failing_days))
@@ -76,6 +78,7 @@ def customers_of(
         waking.look,
         metrics.delivered,
         reached,
+        files.told,
     )
     quick, slow = settings.homing_endpoints_at_once, max(1, settings.homing_endpoints_at_once // 4)
     owner = entropy.uuid()

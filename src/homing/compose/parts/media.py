@@ -1,14 +1,16 @@
 """What takes files in, names them, gives them out and deletes them."""
 
+import asyncio
 from dataclasses import dataclass
 from datetime import timedelta
 
 from homing.config import Settings
 from homing.decide.media.limits import limits_of
 from homing.flows.media.clean_up import MediaCleanUp
+from homing.flows.media.inbound import InboundFiles, InboundPolicy
 from homing.flows.media.intake import IntakePolicy, MediaIntake
 from homing.flows.media.outgoing import MediaLinks
-from homing.ports import Clock, Entropy
+from homing.ports import Clock, Entropy, Events, Fleet, Routes
 from homing.ports.deliveries.egress import Egress
 from homing.store.media.objects import ObjectMedia
 
@@ -23,6 +25,21 @@ class MediaParts:
     @property
     def links(self) -> MediaLinks:
         return self.intake.links
+
+
+def inbound_of(
+    settings: Settings, media: MediaParts, events: Events, routes: Routes, fleet: Fleet, clock: Clock
+) -> InboundFiles:
+    """Files that came with messages; links are signed as all others are."""
+    policy = InboundPolicy(
+        settings.homing_inbound_link_time,
+        settings.homing_media_fetch_timeout,
+        media.intake.policy.limits.largest,
+        media.intake.policy.keep,
+    )
+    links = media.links
+    known = (links.store, events, routes, fleet, clock, links.secret)
+    return InboundFiles(*known, settings.our_url, policy, asyncio.to_thread)
 
 
 def media_of(settings: Settings, egress: Egress, clock: Clock, entropy: Entropy) -> MediaParts:

@@ -71,8 +71,11 @@ def telling(kind: str, session_id: str | None, payload: Mapping[str, Any]) -> Ev
     return EventTelling(told, chat, once)
 
 
-def body(event: ToldEvent) -> dict[str, Any]:
-    """What is sent to a customer, in the form that Standard Webhooks recommends: type, timestamp, data."""
+def body(event: ToldEvent, file: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """What is sent to a customer, in the form that Standard Webhooks recommends: type, timestamp, data.
+
+    `file`: where the file of a message is to be had; None: nowhere.
+    """
     about = {
         "event_id": event.id,
         "workspace_id": event.workspace_id,
@@ -81,7 +84,11 @@ def body(event: ToldEvent) -> dict[str, Any]:
         "session_sequence": event.session_sequence,
     }
     in_chat = {"chat": event.chat, "chat_sequence": event.chat_sequence} if event.chat else {}
-    return {"type": event.type, "timestamp": event.at.isoformat(), "data": {**about, **in_chat, **_details(event)}}
+    return {
+        "type": event.type,
+        "timestamp": event.at.isoformat(),
+        "data": {**about, **in_chat, **_details(event, file)},
+    }
 
 
 def chat_of(payload: Mapping[str, Any]) -> str:
@@ -116,7 +123,7 @@ def _status_of(kind: str, payload: Mapping[str, Any]) -> str | None:
     return "logged_out" if status == "disconnected" and _why(payload).lower() in _LOGGED_OUT else status
 
 
-def _details(event: ToldEvent) -> dict[str, Any]:
+def _details(event: ToldEvent, file: Mapping[str, Any] | None) -> dict[str, Any]:
     payload = event.payload
     match EventType(event.type):
         case EventType.SESSION_STATUS:
@@ -124,20 +131,29 @@ def _details(event: ToldEvent) -> dict[str, Any]:
         case EventType.SESSION_MOVED | EventType.BATCH_DONE | EventType.ENDPOINT_TEST:
             return dict(payload)
         case _:
-            return {"message": _message_told(event)}
+            return {"message": _message_told(event, file)}
 
 
-def _message_told(event: ToldEvent) -> dict[str, Any]:
+def _message_told(event: ToldEvent, file: Mapping[str, Any] | None) -> dict[str, Any]:
     """Of a message what was reported of it, and always its id, its direction and, if it failed, why."""
     payload, message = event.payload, _message(event.payload)
     inbound = event.type == EventType.MESSAGE_RECEIVED
-    told = {name: value for name, value in message.items() if name not in ("id", "session_id")}
+    told = {name: value for name, value in message.items() if name not in ("id", "session_id", "media")}
+    if (media := _media(message, file)) is not None:
+        told["media"] = media
     more = {
         name: payload[name]
         for name in ("status", "ack_level", "recipient", "reaction", "code", "reason", "message_uuid", "batch_id")
         if name in payload and name not in told
     }
     return {"id": _message_id(payload), "direction": "in" if inbound else "out", **told, **more}
+
+
+def _media(message: Mapping[str, Any], file: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """What the file is, and our address of it. That of its gateway is nobody else's business."""
+    given = message.get("media")
+    said = {name: given[name] for name in ("mimetype", "filename") if name in given} if isinstance(given, dict) else {}
+    return {**said, **(file or {})} if given is not None or file else None
 
 
 def _message(payload: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -5,6 +5,7 @@ and cannot be given it stays closed, since out by the bare address it would be s
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 
 from homing.model.fleet import InstanceUrl, ListedSession, Listing, SessionId
@@ -12,6 +13,7 @@ from homing.model.instances.gateways import Traits
 from homing.model.sends.addresses import Address
 from homing.model.sends.faults import Fault, Phase
 from homing.model.sends.history import ChatHistory
+from homing.model.sends.inbound import FileStream, InboundFile
 from homing.model.sends.signs import ChatSign
 from homing.model.sessions.exit_proxies import ExitProxy
 from homing.ports import (
@@ -109,6 +111,12 @@ class ExitingDriver:
         self, instance: InstanceUrl, session_id: SessionId, chat: Address, *, timeout_s: float
     ) -> ChatHistory | Fault:
         return await self._inner.history(instance, session_id, chat, timeout_s=timeout_s)
+
+    def file(
+        self, instance: InstanceUrl, session_id: SessionId, file: InboundFile, *, most_bytes: int, timeout_s: float
+    ) -> AbstractAsyncContextManager[FileStream | Fault]:
+        its = session_id
+        return self._inner.file(instance, its, file, most_bytes=most_bytes, timeout_s=timeout_s)
 
     async def _told(self, instance: InstanceUrl, starts: Sequence[SessionStart]) -> list[SessionStart | Fault]:
         """Each with its proxy; a Fault for one that must not be started."""

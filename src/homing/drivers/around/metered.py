@@ -5,18 +5,20 @@ call: else the check of the whole fleet would end with it.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TypeVar
 
 import structlog
 
 from homing.drivers.around.keys import ShownKeys
 from homing.drivers.around.spans import call_told
-from homing.drivers.http.lanes import NOBODY, Lane, enter, leave
+from homing.drivers.http.lanes import NOBODY, Lane, enter, in_lane, leave
 from homing.model.fleet import InstanceUrl, ListedSession, Listing, NoList, SessionId
 from homing.model.sends.addresses import Address
 from homing.model.sends.faults import Fault, Phase
 from homing.model.sends.history import ChatHistory
+from homing.model.sends.inbound import FileStream, InboundFile
 from homing.model.sends.sending import Receipt
 from homing.model.sends.signs import ChatSign
 from homing.ports import Driver, InstanceHealth, Meters, NumberChecked, OutgoingText, PairingCode, SessionStart
@@ -135,6 +137,17 @@ class MeteredDriver:
         return await self._made(
             instance, "history", lambda: self._inner.history(instance, session_id, chat, timeout_s=timeout_s)
         )
+
+    @asynccontextmanager
+    async def file(
+        self, instance: InstanceUrl, session_id: SessionId, file: InboundFile, *, most_bytes: int, timeout_s: float
+    ) -> AsyncIterator[FileStream | Fault]:
+        self._meters.instance_called(instance, "file")
+        async with AsyncExitStack() as stack:
+            with in_lane(Lane.SESSIONS):
+                fetched = self._inner.file(instance, session_id, file, most_bytes=most_bytes, timeout_s=timeout_s)
+                answer = await stack.enter_async_context(fetched)
+            yield answer
 
     async def _made(
         self, instance: InstanceUrl, call: str, asking: Callable[[], Awaitable[T]], session: str = NOBODY

@@ -4,6 +4,7 @@ Above it everything speaks of sessions by their ids; the drivers below speak of 
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 
 from homing.model.fleet import Instance, InstanceUrl, ListedSession, Listing, NoList, SessionId, SessionList
@@ -11,6 +12,7 @@ from homing.model.instances.native_names import NativeName, names_are_local, pla
 from homing.model.sends.addresses import Address
 from homing.model.sends.faults import Fault
 from homing.model.sends.history import ChatHistory
+from homing.model.sends.inbound import FileStream, InboundFile
 from homing.model.sends.sending import Receipt
 from homing.model.sends.signs import ChatSign
 from homing.ports import Driver, InstanceHealth, NumberChecked, OutgoingText, PairingCode, SessionStart
@@ -156,6 +158,12 @@ class NamingDriver:
         self, instance: InstanceUrl, session_id: SessionId, chat: Address, *, timeout_s: float
     ) -> ChatHistory | Fault:
         return await self._inner.history(instance, self._native(instance, session_id), chat, timeout_s=timeout_s)
+
+    def file(
+        self, instance: InstanceUrl, session_id: SessionId, file: InboundFile, *, most_bytes: int, timeout_s: float
+    ) -> AbstractAsyncContextManager[FileStream | Fault]:
+        its = self._native(instance, session_id)
+        return self._inner.file(instance, its, file, most_bytes=most_bytes, timeout_s=timeout_s)
 
     def _native(self, instance: InstanceUrl, session_id: SessionId) -> SessionId:
         return SessionId(self._names.native_of(instance, session_id))

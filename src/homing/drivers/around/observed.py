@@ -1,11 +1,13 @@
 """A driver for an instance that is only observed: it looks, and does nothing else, whoever asks for it."""
 
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from homing.model.fleet import InstanceUrl, ListedSession, Listing, SessionId
 from homing.model.sends.addresses import Address
 from homing.model.sends.faults import Fault, Phase
 from homing.model.sends.history import ChatHistory
+from homing.model.sends.inbound import FileStream, InboundFile
 from homing.ports import Driver, InstanceHealth, PairingCode, SessionStart
 
 
@@ -32,6 +34,12 @@ class ObservedDriver:
         self, instance: InstanceUrl, session_id: SessionId, chat: Address, *, timeout_s: float
     ) -> ChatHistory | Fault:
         return await self._inner.history(instance, session_id, chat, timeout_s=timeout_s)
+
+    def file(
+        self, instance: InstanceUrl, session_id: SessionId, file: InboundFile, *, most_bytes: int, timeout_s: float
+    ) -> AbstractAsyncContextManager[FileStream | Fault]:
+        its = session_id
+        return self._inner.file(instance, its, file, most_bytes=most_bytes, timeout_s=timeout_s)
 
     async def _refuse(self, instance: InstanceUrl, *_: Any, **__: Any) -> Fault:
         return Fault(Phase.PATH_NOT_FOUND, f"nothing was sent to it: {instance} is only observed")

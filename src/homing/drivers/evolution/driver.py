@@ -1,6 +1,7 @@
 """Speaks to Evolution API v2. It cannot stop a session without logging it out, so nothing that it has is moved."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from functools import partial
 
 from homing.drivers import reading
@@ -10,6 +11,7 @@ from homing.drivers.contents import Told
 from homing.drivers.evolution import answers, messages
 from homing.drivers.evolution.reports import EvolutionReports
 from homing.drivers.evolution.webhooks import EvolutionWebhooks
+from homing.drivers.files import bare_id_of
 from homing.drivers.histories import HISTORY_BYTES, history_of
 from homing.drivers.http.wire import Reply
 from homing.model.fleet import Capabilities, InstanceUrl, ListedSession, SessionId, SessionList, SessionStatus
@@ -17,6 +19,7 @@ from homing.model.instances.gateways import Traits
 from homing.model.sends.addresses import Address
 from homing.model.sends.faults import Fault, Phase
 from homing.model.sends.history import HISTORY_MAX, ChatHistory
+from homing.model.sends.inbound import FileStream, InboundFile
 from homing.model.sends.sending import Receipt
 from homing.model.sends.signs import ChatSign
 from homing.ports import InstanceHealth, NumberChecked, OutgoingText, PairingCode, SessionStart
@@ -42,6 +45,7 @@ class EvolutionDriver(GatewayDriver):
         mentions=messages.MENTIONS,
         check_numbers=True,
         read_history=True,
+        fetch_files=True,
         mark_read=True,
         show_typing=True,
         takes_proxy=True,
@@ -129,6 +133,17 @@ class EvolutionDriver(GatewayDriver):
             return reply
         rows = reading.part(reading.said_by(reply.body), "messages", "records")
         return history_of(reply, rows, answers.seen_of, self.secrets(instance))
+
+    @asynccontextmanager
+    async def file(
+        self, instance: InstanceUrl, session_id: SessionId, file: InboundFile, *, most_bytes: int, timeout_s: float
+    ) -> AsyncIterator[FileStream | Fault]:
+        """`{"base64"}`, made of the message that its database has (chat.router.ts, 2.3)."""
+        told = {"message": {"key": {"id": bare_id_of(file.message_id)}}, "convertToMp4": False}
+        path, until = f"/chat/getBase64FromMediaMessage/{quoted(session_id)}", now_s() + timeout_s
+        fetching = self.file_in_json("POST", instance, path, told, "base64", most_bytes=most_bytes, until=until)
+        async with fetching as answer:
+            yield answer
 
     async def start(self, instance: InstanceUrl, session: SessionStart, *, timeout_s: float) -> ListedSession | Fault:
         """One that is not known is created; one that is there and closed is connected, and may show a code."""

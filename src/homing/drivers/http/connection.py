@@ -13,6 +13,7 @@ from typing import Any, cast
 
 import httptools
 
+from homing.drivers.http.sinks import BodySink
 from homing.drivers.http.streamed import StreamedBody
 from homing.drivers.http.tls import is_refusal_of_ours, tls_words
 from homing.drivers.redact import shown
@@ -63,6 +64,7 @@ class Connection(asyncio.Protocol):
         self._timer_at = self._due_at = 0.0
         self._timeout_s = 0.0
         self._body_limit_bytes = 0
+        self._sink: BodySink | None = None
         self._pouring: asyncio.Task[None] | None = None
         self._has_room = asyncio.Event()
         self._has_room.set()
@@ -85,10 +87,11 @@ class Connection(asyncio.Protocol):
         timeout_s: float,
         body_limit_bytes: int,
         rest: StreamedBody | None = None,
+        sink: BodySink | None = None,
     ) -> "asyncio.Future[Reply | Fault] | None":
         """Write a request and answer with its reply to come, by loop time `until`; None if not one byte was written.
 
-        `rest` is what follows `message` as the peer takes it.
+        `rest` is what follows `message` as the peer takes it; `sink`, where the body of a good reply goes.
         """
         transport = self._transport
         if self.gone or transport is None or transport.is_closing() or self._peer_moved():
@@ -96,6 +99,7 @@ class Connection(asyncio.Protocol):
         self._begin()
         self._answer = answer = self._loop.create_future()
         self._timeout_s, self._body_limit_bytes = timeout_s, body_limit_bytes
+        self._sink = sink
         self.asked += 1
         self._expire_at(until)
         transport.write(message)
@@ -222,12 +226,19 @@ class Connection(asyncio.Protocol):
         if length is not None and int(length) > self._body_limit_bytes:
             self._stop(f"a body larger than {self._body_limit_bytes} bytes")
         self._until_close = coding is None and length is None and status not in (204, 304)
+        if self._sink is not None and not 200 <= status < 300:
+            self._sink = None
+        if self._sink is not None and self._transport is not None:
+            self._sink.begin(self._headers, self._transport.pause_reading, self._transport.resume_reading)
 
     def on_body(self, body: bytes) -> None:
         self._body_bytes += len(body)
         if self._body_bytes > self._body_limit_bytes:
             self._stop(f"a body larger than {self._body_limit_bytes} bytes")
-        self._body.append(body)
+        if self._sink is not None:
+            self._sink.feed(body)
+        else:
+            self._body.append(body)
 
     def on_message_complete(self) -> None:
         if self._status >= 200:
@@ -246,6 +257,7 @@ class Connection(asyncio.Protocol):
         assert answer is not None
         assert transport is not None
         self._answer = None
+        self._end_body(None)
         asker_left = answer.done()
         if not asker_left:
             body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
@@ -274,8 +286,14 @@ class Connection(asyncio.Protocol):
         part = f" in the middle of the reply, after {self._body_bytes} bytes of its body" if self._head_read else ""
         self._end(Fault(Phase.INTERRUPTED, shown(why + part)))
 
+    def _end_body(self, fault: Fault | None) -> None:
+        sink, self._sink = self._sink, None
+        if sink is not None:
+            sink.end(fault)
+
     def _end(self, fault: Fault) -> None:
         answer, self._answer = self._answer, None
+        self._end_body(fault)
         if answer is not None and not answer.done():
             answer.set_result(fault)
         if self.gone:

@@ -8,7 +8,8 @@ idle connection found closed before a byte was written to it is passed over for 
 import asyncio
 import secrets
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol, assert_never
 from urllib.parse import quote, urlsplit
@@ -17,12 +18,13 @@ from homing.drivers.http.connection import Connection, Reply
 from homing.drivers.http.lanes import Lane, current
 from homing.drivers.http.pool import Opened, Pool, PoolLimits
 from homing.drivers.http.resolving import Connect, Dialer, unreached
+from homing.drivers.http.sinks import BodySink
 from homing.drivers.http.streamed import StreamedBody
 from homing.drivers.http.tls import TlsContexts, TlsFiles
 from homing.model.sends.faults import Fault, Phase
 from homing.model.tracing import call_span, tracing
 
-__all__ = ["MIB", "Calls", "Reply", "StreamedBody", "Wire", "WireLimits"]
+__all__ = ["MIB", "Calls", "FetchedReply", "Reply", "StreamedBody", "Wire", "WireLimits"]
 
 MIB = 1024 * 1024
 _METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
@@ -99,6 +101,14 @@ class _Peer:
     """Heads of requests as they were written before, up to the length of the body."""
 
 
+@dataclass(frozen=True, slots=True)
+class FetchedReply:
+    """A good answer of which the head is here; its body comes as it is read."""
+
+    headers: Mapping[str, str]
+    body: BodySink
+
+
 class Wire:
     """Calls instances over HTTP. Each answers a whole `Reply` or the `Fault` that says how far the call came."""
 
@@ -128,6 +138,7 @@ class Wire:
         headers: Mapping[str, str] | None = None,
         timeout_s: float,
         body_limit_bytes: int = MIB,
+        sink: BodySink | None = None,
     ) -> Reply | Fault:
         """Make one call and answer within `timeout_s`. `path` begins with a slash, is quoted, and may have a query.
 
@@ -149,7 +160,7 @@ class Wire:
             if isinstance(connection, Fault):
                 return connection
             answer = connection.ask(
-                message, until=until, timeout_s=timeout_s, body_limit_bytes=body_limit_bytes, rest=rest
+                message, until=until, timeout_s=timeout_s, body_limit_bytes=body_limit_bytes, rest=rest, sink=sink
             )
             if answer is not None:
                 break
@@ -161,6 +172,43 @@ class Wire:
         except asyncio.CancelledError:
             connection.abandon(answer)
             raise
+
+    @asynccontextmanager
+    async def fetch(
+        self,
+        method: str,
+        base_url: str,
+        path: str,
+        *,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout_s: float,
+        body_limit_bytes: int,
+    ) -> AsyncIterator["FetchedReply | Reply | Fault"]:
+        """The same call, whose good reply is given out while it comes; one that is not good comes whole.
+
+        All of it has to come within `timeout_s`. Who leaves early has the connection closed.
+        """
+        sink = BodySink()
+        made = self.call(
+            method,
+            base_url,
+            path,
+            body=body,
+            headers=headers,
+            timeout_s=timeout_s,
+            body_limit_bytes=body_limit_bytes,
+            sink=sink,
+        )
+        call = asyncio.create_task(made)
+        begun = asyncio.create_task(sink.begun.wait())
+        try:
+            await asyncio.wait({call, begun}, return_when=asyncio.FIRST_COMPLETED)
+            yield FetchedReply(sink.headers, sink) if sink.begun.is_set() else await call
+        finally:
+            for task in (begun, call):
+                task.cancel()
+            await asyncio.gather(begun, call, return_exceptions=True)
 
     async def close(self) -> None:
         """Close all connections. Calls under way end as interrupted, and none is made afterwards."""

@@ -21,44 +21,45 @@ def message_of(said: Mapping[str, Any]) -> dict[str, Any] | None:
     from_me = said.get("fromMe") is True or reading.part(said, "id", "fromMe") is True
     chat = chat_in_id(message_id)
     to = said.get("to") or (chat if from_me else None)
+    bare = isinstance(said.get("mimetype"), str)  # of the page's own messages (WPPConnect) the body is a small picture
+    body = said.get("caption") if bare else said.get("body")
+    has_media = bare or said.get("hasMedia") is True
+    page = said if bare else said.get("_data")  # whatsapp-web.js passes the page's own message on beside its own
+    told = media_of(page, with_url=False) if has_media else None
+    media = media_of(said.get("media")) or told
     return {
         "id": message_id,
         "from": reading.name_in(said.get("from")),
         "to": reading.name_in(to),
-        "body": said.get("body") if isinstance(said.get("body"), str) else None,
+        "body": body if isinstance(body, str) else None,
         "from_me": from_me,
         "type": reading.name_in(said.get("type")) or "chat",
         "timestamp": reading.unix_s(said.get("timestamp") or said.get("t")) or None,
-        "has_media": said.get("hasMedia") is True,
+        "has_media": has_media,
         "participant": reading.name_in(said.get("participant") or said.get("author")),
-        "media": media_of(said.get("media")),
+        "media": media,
     }
 
 
-def media_of(said: object) -> dict[str, Any] | None:
-    """Where its file is, and what it is; never the file itself."""
+def media_of(said: object, *, with_url: bool = True) -> dict[str, Any] | None:
+    """Where its file is, and what it is; never the file itself. `with_url`: its address is one of the gateway's."""
     if not isinstance(said, dict):
         return None
     found = {name: reading.name_in(said.get(name)) for name in ("mimetype", "filename")}
     url = said.get("url")
-    found["url"] = url if isinstance(url, str) and len(url) <= 2_000 else None
+    found["url"] = url if with_url and isinstance(url, str) and len(url) <= 2_000 else None
     kept = {name: value for name, value in found.items() if value is not None}
     return kept or None
 
 
 def seen_of(said: Mapping[str, Any]) -> SeenMessage | None:
-    """A message as a chat shows it. What stands beside a file is `caption` where the page's own messages are passed on
-    (WPPConnect, whose `body` is then a small picture), and `body` in whatsapp-web.js (src/structures/Message.js)."""
+    """A message as a chat shows it. A file of which nothing is told has no words either: it is not them."""
     told = message_of(said)
     if told is None:
         return None
     within = said.get("_data")
     digest = sha256_in(said.get("filehash") or reading.part(within, "filehash") or file_sha256(within))
-    text, caption = told["body"], said.get("caption")
-    if isinstance(caption, str):
-        text = caption
-    if told["has_media"] is not (digest is not None) and not isinstance(caption, str):
-        text = None  # a file of which nothing is told, or words that are a picture
+    text = told["body"] if told["has_media"] is (digest is not None) else None
     return SeenMessage(
         told["id"], told["from_me"], told["timestamp"], text, digest, reached_by(level_of_webjs(said.get("ack")))
     )

@@ -4,10 +4,13 @@ What one family's words do to another family's gateway nobody promises: WAHA log
 closes one in the webjs protocol. And a list is asked for with our key, which WPPConnect takes in the path.
 """
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 from homing.model.fleet import InstanceUrl, Listing, NoList
 from homing.model.sends.faults import Fault, Phase
+from homing.model.sends.inbound import FileStream
 from homing.ports import Driver, InstanceHealth
 
 
@@ -30,3 +33,7 @@ class Withheld:
 
     session = send = start = start_many = stop = restart = logout = pairing = renew_pairing = _refuse
     check_number = show = history = _refuse
+
+    @asynccontextmanager
+    async def file(self, *_: Any, **__: Any) -> AsyncIterator[FileStream | Fault]:
+        yield self._fault

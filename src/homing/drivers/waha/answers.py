@@ -1,6 +1,7 @@
 """What WAHA's answers mean. Recorded from 2024.10.8 Core, with both its engines; 2026.7.1 by its OpenAPI document."""
 
 from collections.abc import Sequence
+from urllib.parse import quote, unquote, urlsplit
 
 from homing.drivers import reading
 from homing.drivers.http.connection import Reply
@@ -23,6 +24,8 @@ _NOT_HELD_WORDS = ("session not found", "we didn't find a session", "waha core s
 _NOT_READY_WORDS = "session status is not as expected"
 _BROWSER_DOWN = frozenset({"CONFLICT", "UNPAIRED", "UNPAIRED_IDLE", "UNLAUNCHED", "TIMEOUT", "DEPRECATED_VERSION"})
 """States of WhatsApp Web (whatsapp-web.js, `WAState`) in which its page has no connection."""
+_FILES = "/api/files/"
+_URL_MAX = 2_000
 ALREADY_STARTED_WORDS = "is already started"
 
 
@@ -91,6 +94,23 @@ def receipt_of(reply: Reply, secrets: Sequence[str]) -> Receipt | Fault:
         return reading.malformed(reply, f"a {reply.status} without a message id", secrets)
     at = reading.part(said, "timestamp") or reading.part(said, "messageTimestamp")
     return Receipt(message_id, reading.unix_s(at))
+
+
+def file_path(url: object) -> str | None:
+    """The path of a file that WAHA keeps itself, at whatever host it believes to be; None for any other address.
+
+    Its host is what its environment says (WAHA_BASE_URL), often one that only it can reach, and is never asked.
+    """
+    try:
+        parts = urlsplit(url) if isinstance(url, str) and len(url) <= _URL_MAX else None
+    except ValueError:
+        return None
+    if parts is None or parts.scheme not in ("http", "https") or not parts.path.startswith(_FILES):
+        return None
+    names = unquote(parts.path).removeprefix(_FILES).split("/")
+    if not all(name and name not in (".", "..") and name.isprintable() and "\\" not in name for name in names):
+        return None
+    return _FILES + "/".join(quote(name, safe="") for name in names)
 
 
 def fault_of(reply: Reply, secrets: Sequence[str]) -> Fault:

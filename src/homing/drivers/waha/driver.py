@@ -1,6 +1,7 @@
 """Speaks to WAHA. Its paths are the same from 2024.10 on; Core before 2026.6 has one session only, called `default`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -10,8 +11,9 @@ from homing.drivers.calling import CODE_IS_GOOD_FOR_S, LIST_LIMIT_BYTES, Gateway
 from homing.drivers.checking import checked_of
 from homing.drivers.contents import Told
 from homing.drivers.histories import HISTORY_BYTES, history_of
-from homing.drivers.http.wire import Reply
+from homing.drivers.http.wire import FetchedReply, Reply
 from homing.drivers.libraries.whatsapp_web_reports import seen_of
+from homing.drivers.reporting import chat_in_id
 from homing.drivers.values import measure_in
 from homing.drivers.waha import answers, messages
 from homing.drivers.waha.reports import WahaReports
@@ -21,6 +23,7 @@ from homing.model.instances.gateways import Traits
 from homing.model.sends.addresses import Address
 from homing.model.sends.faults import Fault, Phase
 from homing.model.sends.history import HISTORY_MAX, ChatHistory
+from homing.model.sends.inbound import FileStream, InboundFile
 from homing.model.sends.sending import Receipt
 from homing.model.sends.signs import ChatSign
 from homing.ports import InstanceHealth, NumberChecked, OutgoingText, PairingCode, SessionStart
@@ -39,6 +42,7 @@ class WahaDriver(GatewayDriver):
         mentions=messages.MENTIONS,
         check_numbers=True,
         read_history=True,
+        fetch_files=True,
         mark_read=True,
         show_typing=True,
         takes_proxy=True,
@@ -138,6 +142,43 @@ class WahaDriver(GatewayDriver):
             return reply
         return history_of(reply, reading.said_by(reply.body), seen_of, self.secrets(instance))
 
+    @asynccontextmanager
+    async def file(
+        self, instance: InstanceUrl, session_id: SessionId, file: InboundFile, *, most_bytes: int, timeout_s: float
+    ) -> AsyncIterator[FileStream | Fault]:
+        """At the path that it told, on its own address. It deletes files after some minutes (WHATSAPP_FILES_LIFETIME);
+        then it is asked to have the message's once more (GET …/messages/{id}?downloadMedia=true, waha-docs)."""
+        until = now_s() + timeout_s
+        told = answers.file_path(file.url)
+        if told is not None:
+            async with self.fetched("GET", instance, told, None, most_bytes=most_bytes, until=until) as answer:
+                if not isinstance(answer, Fault):
+                    yield _stream_of(answer)
+                    return
+                if answer.phase is not Phase.PATH_NOT_FOUND:
+                    yield answer
+                    return
+        again = await self._file_again(instance, session_id, file, until)
+        if isinstance(again, Fault):
+            yield again
+            return
+        async with self.fetched("GET", instance, again, None, most_bytes=most_bytes, until=until) as answer:
+            yield answer if isinstance(answer, Fault) else _stream_of(answer)
+
+    async def _file_again(
+        self, instance: InstanceUrl, session_id: SessionId, file: InboundFile, until: float
+    ) -> str | Fault:
+        """The path of the file, after WAHA has taken it from WhatsApp once more."""
+        chat = chat_in_id(file.message_id) or file.chat
+        if chat is None:
+            return self.cannot("find a message without its chat")
+        message = f"/api/{quoted(session_id)}/chats/{quoted(chat)}/messages/{quoted(file.message_id)}"
+        reply = await self.ask(instance, f"{message}?downloadMedia=true", until)
+        if isinstance(reply, Fault):
+            return reply
+        path = answers.file_path(reading.part(reading.said_by(reply.body), "media", "url"))
+        return path or Fault(Phase.PATH_NOT_FOUND, "it keeps the file at another address than its own")
+
     async def open_one(self, instance: InstanceUrl, session: SessionStart, until: float) -> ListedSession | Fault:
         """Start what is stopped, and create what is not known."""
         fault = await self._outfitted(instance, session, until)
@@ -228,3 +269,8 @@ def _with_proxy(session: SessionStart, config: Mapping[str, Any]) -> dict[str, A
     told = {"server": f"{proxy.host}:{proxy.port}" if proxy.scheme == "http" else proxy.server}
     login = {} if proxy.username is None else {"username": proxy.username, "password": proxy.password or ""}
     return {"config": {**config, "proxy": told | login}}
+
+
+def _stream_of(answer: FetchedReply) -> FileStream:
+    length = answer.headers.get("content-length", "")
+    return FileStream(answer.body.pieces, int(length) if length.isdecimal() else None)

@@ -8,7 +8,8 @@ only ours knows: `message_id` and `X-Homing-Epoch`.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from functools import partial
 from http import HTTPStatus
 from typing import Any
@@ -42,6 +43,7 @@ from homing.model.instances.gateways import Traits
 from homing.model.sends.content import TextContent
 from homing.model.sends.faults import Fault, Phase
 from homing.model.sends.history import ChatHistory
+from homing.model.sends.inbound import FileStream
 from homing.model.sends.sending import Receipt
 from homing.ports import InstanceHealth, NumberChecked, OutgoingText, PairingCode, SessionStart
 
@@ -227,6 +229,11 @@ class WebjsDriver:
         """The webjs protocol has no call for it."""
         return Fault(Phase.REQUEST_REJECTED, "webjs cannot show the messages of a chat")
 
+    @asynccontextmanager
+    async def file(self, *_: object, most_bytes: int, timeout_s: float) -> AsyncIterator[FileStream | Fault]:  # noqa: ARG002
+        """Files come with its reports, and there is no call for one."""
+        yield Fault(Phase.REQUEST_REJECTED, "webjs gives no files out")
+
     async def start_many(
         self, instance: InstanceUrl, sessions: Sequence[SessionStart], *, timeout_s: float
     ) -> Mapping[SessionId, ListedSession | Fault] | Fault:
@@ -300,7 +307,8 @@ class WebjsDriver:
         if held.status is SessionStatus.CONNECTED:
             return Fault(Phase.REQUEST_REJECTED, "the session is connected; there is nothing to pair")
         path = f"{_path(session.session_id)}/regenerate-qr"
-        reply = await self._tell("POST", instance, path, _about(session), session.epoch, until - _now())
+        about = _about(session) | ({"phone_number": session.typed_for} if session.typed_for else {})
+        reply = await self._tell("POST", instance, path, about, session.epoch, until - _now())
         return reply if isinstance(reply, Fault) else pairing_of(reply, self._secrets(instance))
 
     # --- what several of them need --------------------------------------------------------------------------

@@ -3,7 +3,8 @@
 Never called: `/unhealthy`, which ends its process, and `start-all`, which starts everything whatever key is shown.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -23,6 +24,7 @@ from homing.model.instances.gateways import Traits
 from homing.model.sends.addresses import Address
 from homing.model.sends.faults import Fault, Phase
 from homing.model.sends.history import HISTORY_MAX, ChatHistory
+from homing.model.sends.inbound import FileStream, InboundFile
 from homing.model.sends.sending import Receipt
 from homing.model.sends.signs import ChatSign
 from homing.ports import InstanceHealth, NumberChecked, OutgoingText, PairingCode, SessionStart
@@ -44,6 +46,7 @@ class WppconnectDriver(GatewayDriver):
         mentions=messages.MENTIONS,
         check_numbers=True,
         read_history=True,
+        fetch_files=True,
         mark_read=True,
         show_typing=True,
         takes_proxy=True,
@@ -148,6 +151,26 @@ class WppconnectDriver(GatewayDriver):
         if isinstance(reply, Fault):
             return reply
         return history_of(reply, reading.told_by(reply.body).get("response"), seen_of, self.secrets(instance))
+
+    @asynccontextmanager
+    async def file(
+        self, instance: InstanceUrl, session_id: SessionId, file: InboundFile, *, most_bytes: int, timeout_s: float
+    ) -> AsyncIterator[FileStream | Fault]:
+        """`{"base64", "mimetype"}` (sessionController.ts, 2.10)."""
+        until = now_s() + timeout_s
+        token = await self._token(instance, session_id, until)
+        if isinstance(token, Fault):
+            yield token
+            return
+        path = f"/api/{quoted(session_id)}/get-media-by-message/{quoted(file.message_id)}"
+        bearer = {"Authorization": f"Bearer {token}"}
+        fetching = self.file_in_json(
+            "GET", instance, path, None, "base64", headers=bearer, most_bytes=most_bytes, until=until
+        )
+        async with fetching as answer:
+            if isinstance(answer, Fault) and answer.phase is Phase.UNAUTHORISED:
+                self._tokens.pop((instance, session_id), None)
+            yield answer
 
     async def open_one(self, instance: InstanceUrl, session: SessionStart, until: float) -> ListedSession | Fault:
         told = {"waitQrCode": False, **self._webhooks.at_start(instance, session.session_id), **_with_proxy(session)}

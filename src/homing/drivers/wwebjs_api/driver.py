@@ -1,15 +1,18 @@
 """Speaks to wwebjs-api, which starts, stops and ends sessions by GET. Its names are letters, digits and hyphens."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
 
 from homing.drivers import reading
 from homing.drivers.calling import CODE_IS_GOOD_FOR_S, LIST_LIMIT_BYTES, GatewayDriver, left_s, now_s, quoted
 from homing.drivers.checking import checked_of
 from homing.drivers.contents import Told
+from homing.drivers.files import bare_id_of
 from homing.drivers.histories import HISTORY_BYTES, history_of
 from homing.drivers.http.wire import Reply
 from homing.drivers.libraries.whatsapp_web_reports import seen_of
+from homing.drivers.reporting import chat_in_id
 from homing.drivers.wwebjs_api import answers, messages
 from homing.drivers.wwebjs_api.reports import WwebjsApiReports
 from homing.model.fleet import Capabilities, InstanceUrl, ListedSession, Listing, SessionId, SessionStatus
@@ -17,6 +20,7 @@ from homing.model.instances.gateways import Traits
 from homing.model.sends.addresses import Address
 from homing.model.sends.faults import Fault, Phase
 from homing.model.sends.history import HISTORY_MAX, ChatHistory
+from homing.model.sends.inbound import FileStream, InboundFile
 from homing.model.sends.sending import Receipt
 from homing.model.sends.signs import ChatSign
 from homing.ports import InstanceHealth, NumberChecked, OutgoingText, PairingCode, SessionStart
@@ -38,6 +42,7 @@ class WwebjsApiDriver(GatewayDriver):
         mentions=messages.MENTIONS,
         check_numbers=True,
         read_history=True,
+        fetch_files=True,
         mark_read=True,
         show_typing=True,
     )
@@ -117,6 +122,21 @@ class WwebjsApiDriver(GatewayDriver):
         if isinstance(reply, Fault):
             return reply
         return history_of(reply, reading.told_by(reply.body).get("messages"), seen_of, self.secrets(instance))
+
+    @asynccontextmanager
+    async def file(
+        self, instance: InstanceUrl, session_id: SessionId, file: InboundFile, *, most_bytes: int, timeout_s: float
+    ) -> AsyncIterator[FileStream | Fault]:
+        """`{"messageMedia": {"data"}}`, of one of the hundred newest messages of its chat (messageController.js)."""
+        chat = chat_in_id(file.message_id) or file.chat
+        if chat is None:
+            yield self.cannot("find a message without its chat")
+            return
+        told = {"chatId": chat, "messageId": bare_id_of(file.message_id)}
+        path, until = f"/message/downloadMedia/{quoted(session_id)}", now_s() + timeout_s
+        fetching = self.file_in_json("POST", instance, path, told, "data", most_bytes=most_bytes, until=until)
+        async with fetching as answer:
+            yield answer
 
     async def open_one(self, instance: InstanceUrl, session: SessionStart, until: float) -> ListedSession | Fault:
         """One that is there already is refused with 422, and stays as it is."""

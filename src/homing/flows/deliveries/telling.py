@@ -8,6 +8,7 @@ was not written down is told again, under the same `webhook-id`.
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import structlog
 
@@ -23,6 +24,7 @@ from homing.model.deliveries.deliveries import (
     DeliveryId,
     DeliveryState,
     DueDelivery,
+    ToldEvent,
 )
 from homing.model.deliveries.egress import CallAnswer, CallFailed
 from homing.model.deliveries.endpoints import EndpointHealth, EndpointId, EndpointRecord, EndpointState
@@ -100,10 +102,12 @@ class DeliveryTurns:
         look: Callable[[], None] = lambda: None,
         counted: Callable[[str, float], None] = lambda _outcome, _s: None,
         reached: Callable[[str], None] = lambda _: None,
+        file_of: Callable[[ToldEvent], Mapping[str, Any] | None] = lambda _: None,
     ) -> None:
         self._endpoints, self._deliveries, self._egress, self._secrets = endpoints, deliveries, egress, secrets
         self._clock, self._entropy, self._alerts = clock, entropy, alerts
         self._policy, self._look, self._counted, self._reached = policy or TellingPolicy(), look, counted, reached
+        self._file_of = file_of
 
     async def do(self, job: Job) -> Ending:
         """One turn of the endpoint that the job names. Raises StoreUnavailable."""
@@ -181,7 +185,7 @@ class DeliveryTurns:
         if due.event is None:
             return self._dead(due.delivery, "the event was forgotten before it was told")
         try:
-            body = encoded(shapes.body(due.event))
+            body = encoded(shapes.body(due.event, self._file_of(due.event)))
         except _UNTELLABLE as error:
             return self._dead(due.delivery, f"the event cannot be told: {str(error) or type(error).__name__}")
         return await self._tried(turn, due.delivery, body)

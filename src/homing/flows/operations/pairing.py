@@ -1,7 +1,7 @@
 """The code that links an account's phone: shown without disturbing anything, and renewed when somebody asks for it."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from homing.decide.reports.meanings import QR_CODE, QR_FIELD
@@ -9,7 +9,7 @@ from homing.decide.starting import linking
 from homing.flows.operations.accounts import HEALTH_TIMEOUT_S, START_TIMEOUT_S, as_start, instance_fault, running
 from homing.flows.operations.routed import check_routed
 from homing.model.errors import Code, Problem
-from homing.model.fleet import Account, InstanceUrl
+from homing.model.fleet import Account, InstanceUrl, SessionStatus
 from homing.model.instances.events import Event
 from homing.model.sends.faults import Fault
 from homing.ports import Clock, Directory, Events, Fleet, PairingCode
@@ -21,6 +21,13 @@ _LOOK_EVERY_S = 0.5
 _LIVES_S = 60
 _LIVES_AT_MOST_S = 600
 _PICTURE = "data:image/"
+_TROUBLED = {
+    SessionStatus.FAILED,
+    SessionStatus.DISCONNECTED,
+    SessionStatus.PAIRING,
+    SessionStatus.LOGGED_OUT,
+    SessionStatus.UNKNOWN,
+}
 
 ReadPicture = Callable[[str], Awaitable[str | None]]
 """What the QR code in a picture says, given as a data URL; None if it cannot be read."""
@@ -62,6 +69,8 @@ class Pairing:
             return shown
         if isinstance(told, Fault):
             raise instance_fault(url, told)
+        if (why := await self.trouble(account)) is not None:
+            raise Problem(Code.NO_PAIRING_CODE, f"There is no code for account {account.uuid}: {url} says: {why}")
         raise Problem(
             Code.NO_PAIRING_CODE,
             f"{url} has reported no code for account {account.uuid} since it was last started or ready; wait for one if"
@@ -69,26 +78,49 @@ class Pairing:
             retry_after_s=2,
         )
 
-    async def renew(self, account: Account) -> Shown:
+    async def trouble(self, account: Account) -> str | None:
+        """Why the session cannot go on, in its gateway's word; None if it says nothing of that, or nothing at all."""
+        url = account.placement.instance_url
+        if url is None or account.status not in _TROUBLED:
+            return None
+        row = await self._fleet.driver(url).session(url, account.session_id, timeout_s=HEALTH_TIMEOUT_S)
+        return None if isinstance(row, Fault) else row.error
+
+    async def renew(self, account: Account, *, typed: bool = False) -> Shown:
         """A new code, once the instance has told it. Once in 20 s for each session, whoever asks.
 
-        Asked sooner it is the code that there is. Raises Problem: NOTHING_TO_PAIR, and PAIRING_RENEWED_LATELY or
-        NO_PAIRING_CODE where there is none to show.
+        Asked sooner it is the code that there is. `typed`: one to type into the account's own phone. Raises Problem:
+        NOTHING_TO_PAIR, and PAIRING_RENEWED_LATELY or NO_PAIRING_CODE where there is none to show; NOT_SUPPORTED where
+        codes can only be scanned.
         """
         url = running(account)
         check_routed(self._fleet.roster, url, "no code is renewed there")
+        into = await self._phone_to_type_into(account, url) if typed else None
         told = await self._told(account, url)
         wait_s = await self._directory.claim_renewal(account.session_id, every_s=RENEWED_EVERY_S)
         if wait_s > 0:
             return await self._renewed_lately(account, url, told, wait_s)
         before = await self._reported(account, url)
         await self._directory.note_start(account.session_id, url)
-        answer = await self._fleet.driver(url).renew_pairing(url, as_start(account), timeout_s=START_TIMEOUT_S)
+        wanted = replace(as_start(account), typed_for=into)
+        answer = await self._fleet.driver(url).renew_pairing(url, wanted, timeout_s=START_TIMEOUT_S)
         if isinstance(answer, Fault):
             raise instance_fault(url, answer)
         if answer.qr is not None or answer.code is not None:
             return await self._as_shown(answer.qr, answer.code, answer.expires_in_s, self._clock.now())
         return await self._until_reported(account, url, before.sequence if before is not None else 0)
+
+    async def _phone_to_type_into(self, account: Account, url: InstanceUrl) -> str:
+        can = await self._fleet.capabilities(url, timeout_s=HEALTH_TIMEOUT_S)
+        if isinstance(can, Fault):
+            raise instance_fault(url, can)
+        if not can.typed_codes:
+            raise Problem(Code.NOT_SUPPORTED, f"{url} makes codes to scan, and none to type (typed_codes)")
+        if account.person is None:
+            raise Problem(
+                Code.PHONE_AMBIGUOUS, f"Of which country {account.phone} is cannot be told; scan a code instead"
+            )
+        return account.person
 
     async def _told(self, account: Account, url: InstanceUrl) -> PairingCode | Fault:
         """What the instance tells when it is only looked at."""

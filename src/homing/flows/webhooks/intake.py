@@ -1,6 +1,6 @@
 """Taking in what instances report: stored first, once, and only then acted upon."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -22,6 +22,14 @@ PRUNE_EVERY_S = 60.0
 PRUNED_AT_ONCE = 1_000
 
 
+KeepsFiles = Callable[[Report], Awaitable[Report]]
+"""Keeps the file in a report, and names it in its place."""
+
+
+async def as_it_is(report: Report) -> Report:
+    return report
+
+
 class Intake:
     """Stores reports and follows the hints among them."""
 
@@ -36,18 +44,20 @@ class Intake:
         keep_days: float,
         aside: Aside = at_once,
         heard: Iterable[Callable[[Event], None]] = (),
+        files: KeepsFiles = as_it_is,
     ) -> None:
         """`aside` does what takes long with a large report. `heard` are told of each event that is news, once it is
         stored: they do not wait, and do not raise."""
         self._store, self._hints, self._said = store, hints, said
         self._clock, self._entropy, self._keep_days, self._aside = clock, entropy, keep_days, aside
-        self.heard = list(heard)
+        self.heard, self._files = list(heard), files
 
     async def take(self, report: Report, signed: Signed | None) -> Taken:
         """Store the report unless it is there, settling the unknown send that it tells of. Raises StoreUnavailable.
 
         A settled message that had an idempotency key is answered 200 from then on, although its stored answer was 202.
         """
+        report = await self._files(report)
         is_big = report.size > BIG
         kept, meaning = await self._aside(partial(_understood, report)) if is_big else _understood(report)
         taken = await self._store.store(

@@ -28,7 +28,6 @@ from homing.model.instances.vault import StaleEpoch
 NOT_CONNECTED = "Session not connected. Please check session status."
 RESTRICTED = 463
 HEALTHY_WITHIN_S = 300.0
-CODE_EXPIRES_IN_S = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +75,7 @@ def status(session: HostedSession) -> dict[str, Any]:
     """A session by itself, with its pairing code while it waits for a phone."""
     shown = row(session)
     if session.status is Status.QR_SCANNING and session.pairing is not None:
-        shown |= _code(session.pairing)
+        shown |= {**_code(session.pairing), "expires_in": int(session.code_left_s)}
     return shown
 
 
@@ -117,15 +116,16 @@ def stopped(held: bool | StaleEpoch) -> ApiAnswer:
     return ApiAnswer({"success": True, "message": message, "alreadyDisconnected": True})
 
 
-def renewed(result: EnginePairingCode | Status | NotFound | None) -> ApiAnswer:
-    """To a caller that wants a fresh code."""
+def renewed(result: EnginePairingCode | Status | NotFound | None, session: HostedSession | None = None) -> ApiAnswer:
+    """To a caller that wants a fresh code of this session."""
     match result:
         case NotFound():
             return SESSION_NOT_FOUND
         case EnginePairingCode():
-            return ApiAnswer({**_code(result), "expires_in": CODE_EXPIRES_IN_S})
+            return ApiAnswer({**_code(result), "expires_in": int(result.expires_in_s)})
         case Status() | None:
-            return ApiAnswer({"error": "Session does not wait for a QR code", "status": result}, 400)
+            why = session.error if session is not None and session.pairing_ended else None
+            return ApiAnswer({"error": why or "Session does not wait for a QR code", "status": result}, 400)
         case _:
             assert_never(result)
 
@@ -214,5 +214,5 @@ def _refused(refused: FrameRefused) -> ApiAnswer:
     return ApiAnswer({"error": f"WhatsApp refused the message: {refused.reason}", "code": refused.code}, 400)
 
 
-def _code(pairing: EnginePairingCode) -> dict[str, str]:
-    return {"qr_code": pairing.code, "pairing_code": pairing.code}
+def _code(pairing: EnginePairingCode) -> dict[str, str | None]:
+    return {"qr_code": None if pairing.typed else pairing.code, "pairing_code": pairing.code}

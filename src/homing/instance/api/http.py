@@ -101,8 +101,12 @@ class Surface:
         return answers.stopped(await self.host.stop(request.match_info["id"], epoch=_epoch(request)))
 
     async def renew_code(self, request: web.Request) -> ApiAnswer:
-        await self._order(request)
-        return answers.renewed(await self.host.renew_code(request.match_info["id"]))
+        phone = _checked(requests.typed_for(await self._order(request)))
+        if phone is not None and not self.host.engine.capabilities.typed_codes:
+            raise AnsweredEarly(RequestProblem(400, {"error": "This engine makes no codes to type"}))
+        name = request.match_info["id"]
+        code = await self.host.renew_code(name, phone)
+        return answers.renewed(code, self.host.find(name))
 
     async def logout_session(self, request: web.Request) -> ApiAnswer:
         await self._order(request)

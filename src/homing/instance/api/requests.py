@@ -186,6 +186,17 @@ def bulk(body: Body) -> BulkRequest | RequestProblem:
     return text if isinstance(text, RequestProblem) else BulkRequest(str(session_id), tuple(recipients), text)
 
 
+def typed_for(body: Body) -> str | RequestProblem | None:
+    """Into whose phone a code is to be typed, in digits; None: one to scan is wanted."""
+    given = body.get("phone_number")
+    if given is None:
+        return None
+    number = digits(given) if isinstance(given, str) and PHONE.fullmatch(given) else ""
+    if not 5 <= len(number) <= _DIGITS_MAX:
+        return RequestProblem(400, {"error": "phone_number is no phone number"})
+    return number
+
+
 def start(body: Body) -> StartRequest | RequestProblem:
     """The body of ``POST /api/sessions``."""
     session_id = body.get("session_id")

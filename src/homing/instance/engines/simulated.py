@@ -51,6 +51,7 @@ SIMULATED = Capabilities(
     reaches=frozenset(AddressKind),
     quotes=frozenset(MessageType) - {MessageType.REACTION, MessageType.EDIT, MessageType.REVOKE},
     mentions=CAPTIONED | {MessageType.TEXT, MessageType.EDIT},
+    typed_codes=True,
 )
 
 
@@ -125,9 +126,10 @@ class SimulatedSession:
     def confirm(self, renewed: Login) -> None:
         self.device.confirm(DeviceCredentials(**renewed))
 
-    async def pair(self, session_id: str) -> EnginePairingCode:
-        pairing = await self.device.pair(session_id)
-        return EnginePairingCode(pairing.code, pairing.expires_at - self._clock())
+    async def pair(self, session_id: str, phone: str | None = None) -> EnginePairingCode:
+        """One code is both scanned and typed here."""
+        pairing = await self.device.pair(session_id, phone)
+        return EnginePairingCode(pairing.code, pairing.expires_at - self._clock(), typed=phone is not None)
 
     async def seal(self, message: Message) -> bytes:
         """Its ratchet is the counter, which the vault gives."""

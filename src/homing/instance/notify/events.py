@@ -44,11 +44,12 @@ class StatusChanged:
 
 @dataclass(frozen=True, slots=True)
 class CodeIssued:
-    """The session waits for a phone to accept this code."""
+    """The session waits for a phone to accept this code. ``typed``: it cannot be scanned."""
 
     about: EventSubject
     code: str
     expires_in_s: float
+    typed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

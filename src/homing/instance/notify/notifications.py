@@ -70,8 +70,9 @@ def _told(event: HostEvent, at: float) -> Told | None:
     match event:
         case StatusChanged():
             return _status(event, at)
-        case CodeIssued(_, code, expires_in_s):
-            issued = {"qr_code": code, "pairing_code": code, "expires_in": int(expires_in_s), "timestamp": at}
+        case CodeIssued(_, code, expires_in_s, typed):
+            scanned = None if typed else code
+            issued = {"qr_code": scanned, "pairing_code": code, "expires_in": int(expires_in_s), "timestamp": at}
             return "qr_code_generated", issued
         case MessageReceived():
             return "message_received", {"message": _received(event, at)}

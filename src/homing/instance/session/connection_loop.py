@@ -13,6 +13,7 @@ from homing.instance.engine import (
     Label,
     LoggedIn,
     LoggedOut,
+    NotLetIn,
     StaleLogin,
     Throttled,
 )
@@ -48,7 +49,8 @@ class KeptSession(Protocol):
 
     def show(self, code: EnginePairingCode) -> None: ...
 
-    async def renew_code(self) -> EnginePairingCode | None: ...
+    async def next_code(self) -> float | None:
+        """For how long there is a code from now on, in seconds; None if there is none."""
 
     def leave(self, current_epoch: int | None) -> None: ...
 
@@ -125,7 +127,8 @@ class Upkeep:
                 async with asyncio.timeout(for_s):
                     await self._connection.down.wait()
             except TimeoutError:
-                if await self._session.renew_code() is not None:
+                for_s = await self._session.next_code()
+                if for_s is not None:
                     continue
             return
 
@@ -143,7 +146,8 @@ class Upkeep:
         except (OSError, StoreUnavailable) as problem:
             if self._session.over:
                 return _GrantOver()
-            self._session.unreachable(f"cannot connect: {type(problem).__name__}")
+            told = isinstance(problem, NotLetIn)
+            self._session.unreachable(str(problem) if told else f"cannot connect: {type(problem).__name__}")
             return _Again()
 
     async def _connect(self) -> _Attempt:
@@ -188,8 +192,11 @@ class Upkeep:
         match answer:
             case LoggedIn():
                 return await self._logged_in(wire, answer)
-            case Throttled(retry_after_s):
-                self._session.hang_up()
+            case Throttled(retry_after_s, reason):
+                if reason:
+                    self._session.unreachable(reason)
+                else:
+                    self._session.hang_up()
                 return _Again(retry_after_s)
             case StaleLogin():
                 await self._session.taken("stale credentials")

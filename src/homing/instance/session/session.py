@@ -21,6 +21,7 @@ from homing.instance.engine import (
     FrameRefused,
     Inbound,
     Paired,
+    PairingFailed,
     Replaced,
 )
 from homing.instance.notify.events import (
@@ -69,6 +70,9 @@ class HostedSession:
         self.connected_at: float | None = None
         self.last_activity_at: float | None = None
         self.pairing: EnginePairingCode | None = None
+        self.pairing_ended = False
+        self._pairing_failed: str | None = None
+        self._code_at_s = 0.0
         self._around = around
         self._on_left = on_left
         self._own: Ownership | None = None
@@ -103,6 +107,13 @@ class HostedSession:
     @property
     def epoch(self) -> int | None:
         return self._own.grant.epoch if self._own else None
+
+    @property
+    def code_left_s(self) -> float:
+        """For how long its code is good still."""
+        if self.pairing is None:
+            return 0.0
+        return max(0.0, self._code_at_s + self.pairing.expires_in_s - self._around.clock.monotonic())
 
     @property
     def can_begin_again(self) -> bool:
@@ -209,13 +220,13 @@ class HostedSession:
         await self.log_out("logged out on request", forget=True)
         return True
 
-    async def renew_code(self) -> EnginePairingCode | None:
-        """A fresh pairing code, if the session waits for one to be accepted."""
+    async def renew_code(self, phone: str | None = None) -> EnginePairingCode | None:
+        """A fresh pairing code, if the session waits for one to be accepted; with ``phone`` one to type into that."""
         wire = self._connection.wire
         if wire is None or self.status is not Status.QR_SCANNING:
             return None
         try:
-            self.show(await wire.pair(self.session_id))
+            self.show(await wire.pair(self.session_id, phone))
         except ConnectionError:
             return None
         return self.pairing
@@ -283,10 +294,18 @@ class HostedSession:
             self._sending.disconnected()
         self._connection.close()
 
+    async def next_code(self) -> float | None:
+        """A code that somebody is about to type stays as long as it is good."""
+        if self.pairing is not None and self.pairing.typed and self.code_left_s > 1.0:
+            return self.code_left_s
+        code = await self.renew_code()
+        return None if code is None else code.expires_in_s
+
     def show(self, code: EnginePairingCode) -> None:
-        self.pairing = code
-        self._become(Status.QR_SCANNING, None)
-        self._telling.tell(CodeIssued(self._about(), code.code, code.expires_in_s))
+        """The phone's code, with what came of the one before, if that failed."""
+        self.pairing, self._code_at_s = code, self._around.clock.monotonic()
+        self._become(Status.QR_SCANNING, self._pairing_failed)
+        self._telling.tell(CodeIssued(self._about(), code.code, code.expires_in_s, code.typed))
 
     async def taken(self, how: str) -> None:
         """Someone else uses our credentials: the one who was granted them, or a stranger."""
@@ -319,6 +338,12 @@ class HostedSession:
                     self.inbox.take(event, self._connection.wire, self._state)
             case Paired(login):
                 self._tasks.spawn(self._paired(own, login))
+            case PairingFailed(reason, final):
+                self._pairing_failed = reason
+                if final:
+                    self.pairing, self.pairing_ended = None, True
+                    self._end(Status.ERROR, reason)
+                    self._become(Status.ERROR, reason)
             case Replaced():
                 self._end(Status.ERROR, REPLACED)
                 self._tasks.spawn(self.taken(REPLACED))
@@ -356,7 +381,7 @@ class HostedSession:
         if stale is not None:
             self.leave(stale.current)
             return
-        self.pairing = None
+        self.pairing = self._pairing_failed = None
         self._become(Status.AUTHENTICATED, None)
         self._lost()
 

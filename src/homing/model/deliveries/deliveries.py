@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any, NewType
 
 from homing.model.deliveries.endpoints import EndpointId
-from homing.model.fleet import AccountUuid, SessionId, WorkspaceId
+from homing.model.fleet import AccountUuid, InstanceUrl, SessionId, WorkspaceId
 
 DeliveryId = NewType("DeliveryId", int)
 
@@ -77,6 +77,8 @@ class ToldEvent:
     chat: str
     session_sequence: int | None
     chat_sequence: int | None
+    instance_url: InstanceUrl | None = None
+    """Which instance told of it."""
 
 
 @dataclass(frozen=True, slots=True)

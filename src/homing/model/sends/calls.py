@@ -45,6 +45,8 @@ class SessionStart:
     epoch: Epoch
     proxy: ExitProxy | None = None
     """By which it is to go out; None: its account has none."""
+    typed_for: str | None = None
+    """Into whose phone a code is to be typed, in digits, where one is asked for; None: one to scan."""
 
 
 @dataclass(frozen=True, slots=True)

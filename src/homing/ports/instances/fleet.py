@@ -1,6 +1,7 @@
 """Instances, as flows speak with them: a driver for each, and who there is."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -10,6 +11,7 @@ from homing.model.sends.addresses import Address
 from homing.model.sends.calls import InstanceHealth, NumberChecked, OutgoingText, PairingCode, SessionStart
 from homing.model.sends.faults import Fault
 from homing.model.sends.history import ChatHistory
+from homing.model.sends.inbound import FileStream, InboundFile
 from homing.model.sends.sending import Receipt
 from homing.model.sends.signs import ChatSign
 
@@ -93,6 +95,15 @@ class Driver(Protocol):
         """The newest messages of a chat, `HISTORY_MAX` at the most, as the session has them. Nobody hears of it.
 
         Only where the instance has the capability `read_history`; elsewhere a Fault, with nothing sent.
+        """
+        ...
+
+    def file(
+        self, instance: InstanceUrl, session_id: SessionId, file: InboundFile, *, most_bytes: int, timeout_s: float
+    ) -> AbstractAsyncContextManager[FileStream | Fault]:
+        """The file of a message that the session has, given out while it comes, as long as the block.
+
+        Only where the instance has the capability `fetch_files`; elsewhere a Fault, with nothing sent.
         """
         ...
 

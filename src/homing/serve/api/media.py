@@ -1,6 +1,8 @@
 """`/media`: files that messages are to name, and the way to the bytes of those that are here."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from typing import Annotated, Any
 from urllib.parse import quote
 
@@ -97,9 +99,45 @@ async def download(token: Ref, gateway: TheGateway) -> Stream:
         async for piece in rest:
             yield piece
 
-    disposition = f"attachment; filename*=UTF-8''{quote(grant.file_name or 'file', safe='')}"
-    headers = {**_SAFE, "Content-Length": str(grant.media.size), "Content-Disposition": disposition}
+    headers = {**_SAFE, "Content-Length": str(grant.media.size), **_named(grant.file_name or "file")}
     return Stream(whole, headers=headers, media_type=grant.media.mime_type)
+
+
+@get(
+    "/media/in/{token:str}",
+    tags=["files"],
+    summary="A file that came with a message, for whoever has its address",
+    security=[{}],
+    opt=also(404, 503),
+)
+async def received(token: Ref, gateway: TheGateway) -> Stream:
+    """The address is that of a customer's webhook: signed, and good for a while. The bytes come from the instance that
+    holds the session today; what they are is judged by them alone."""
+    stack = AsyncExitStack()
+    try:
+        file = await stack.enter_async_context(gateway.inbound.opened(token))
+    except BaseException:
+        await stack.aclose()
+        raise
+    # Whoever leaves before the first byte leaves nobody to close it.
+    loop, late_s = asyncio.get_running_loop(), gateway.inbound.policy.fetch_s + 5
+    closing = loop.call_later(late_s, lambda: loop.create_task(stack.aclose()))
+
+    async def whole() -> AsyncIterator[bytes]:
+        try:
+            async for piece in file.chunks():
+                yield piece
+        finally:
+            closing.cancel()
+            await stack.aclose()
+
+    length = {} if file.size is None else {"Content-Length": str(file.size)}
+    return Stream(whole, headers={**_SAFE, **length, **_named(file.name)}, media_type=file.content_type)
+
+
+def _named(name: str) -> dict[str, str]:
+    """It is saved, and never shown in place."""
+    return {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(name, safe='')}"}
 
 
 async def _begun(gateway: Gateway, grant: FileGrant) -> tuple[bytes, AsyncIterator[bytes]]:
@@ -112,3 +150,5 @@ async def _begun(gateway: Gateway, grant: FileGrant) -> tuple[bytes, AsyncIterat
 
 
 router = Router("/", route_handlers=[upload])
+FILES = (download, received)
+"""Outside of the API: their addresses are handed out."""

@@ -34,7 +34,7 @@ from homing.model.deliveries.deliveries import (
     ToldEvent,
 )
 from homing.model.deliveries.endpoints import EndpointHealth, EndpointId, EndpointRecord, EndpointState
-from homing.model.fleet import AccountUuid, SessionId, WorkspaceId
+from homing.model.fleet import AccountUuid, InstanceUrl, SessionId, WorkspaceId
 from homing.model.work import JobState
 from homing.ports.deliveries.deliveries import ReplayStep, WantedDeliveries
 from homing.store.db.database import Dialect
@@ -50,6 +50,7 @@ _PENDING = deliveries.c.state == literal_column("'pending'")
 """Written so, and not with a parameter, that both databases see the condition of the partial indexes in it."""
 _OF_THE_EVENT = (
     events.c.kind,
+    events.c.instance_url,
     events.c.received_at,
     events.c.payload,
     events.c.session_id,
@@ -424,6 +425,7 @@ def _due_of(row: Row[Any]) -> DueDelivery:
         chat=row.chat or "",
         session_sequence=row.session_sequence,
         chat_sequence=row.chat_sequence,
+        instance_url=None if row.instance_url is None else InstanceUrl(row.instance_url),
     )
     return DueDelivery(delivery, told)
 

@@ -119,6 +119,10 @@ class SqlEvents:
         read = self._database.read_aside if aside else self._database.read
         return await read(lambda c: [event_of(row) for row in c.execute(statement)])
 
+    async def event(self, id: str) -> Event | None:
+        row = await self._database.read(lambda c: c.execute(select(events).where(events.c.id == id)).one_or_none())
+        return None if row is None else event_of(row)
+
     async def newest(self, session_id: SessionId, kind: str, *, told_by: InstanceUrl) -> Event | None:
         told = (events.c.session_id == session_id, events.c.kind == kind, events.c.instance_url == told_by)
         statement = select(events).where(*told).order_by(events.c.sequence.desc()).limit(1)

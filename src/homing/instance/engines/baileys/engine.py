@@ -25,6 +25,7 @@ from homing.instance.engine import (
     LoggedIn,
     LoginAnswer,
     Message,
+    NotLetIn,
     OnEvent,
     Paired,
     Replaced,
@@ -44,8 +45,14 @@ from homing.model.sessions.exit_proxies import ExitProxy
 
 log = structlog.get_logger("homing")
 WHATSAPP = "wss://web.whatsapp.com/ws/chat"
-CODE_WITHIN_S = 60.0
-"""How long the first code of a connection is good for; those after it follow in 20 s each."""
+FIRST_CODE_S, NEXT_CODE_S = 60.0, 20.0
+"""How long the first code of a connection is good for, and each of those that follow it."""
+CODES_OF_A_CONNECTION_S = 155.0
+"""When its codes are used up, WhatsApp ends the connection; so long a code to type is good at the most."""
+FRESH_S = 40.0
+"""A code to type is made over a connection that is no older."""
+CODE_LEFT_S = 3.0
+"""Whoever gets a code to scan has so long for it at the least."""
 
 BAILEYS = Capabilities(
     choose_message_id=True,
@@ -67,6 +74,7 @@ BAILEYS = Capabilities(
     reaches=frozenset({AddressKind.PHONE, AddressKind.LID}),
     quotes=frozenset({MessageType.TEXT}),
     mentions=frozenset({MessageType.TEXT}),
+    typed_codes=True,
 )
 
 
@@ -139,6 +147,41 @@ class _Questions:
         self.waiting.clear()
 
 
+class _Codes:
+    """The codes of one connection, each of which follows the one before."""
+
+    def __init__(self) -> None:
+        self._began_s = self._good_until_s = _now_s()
+        self._newest: str | None = None
+        self._next: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    @property
+    def age_s(self) -> float:
+        return _now_s() - self._began_s
+
+    def came(self, code: str) -> None:
+        self._good_until_s = _now_s() + (FIRST_CODE_S if self._newest is None else NEXT_CODE_S)
+        self._newest = code
+        if not self._next.done():
+            self._next.set_result(None)
+        self._next = asyncio.get_running_loop().create_future()
+
+    async def newest(self) -> EnginePairingCode:
+        """The one that is shown now, or the next one where that is nearly over. Raises ConnectionError."""
+        while self._newest is None or self._good_until_s - _now_s() < CODE_LEFT_S:
+            await asyncio.shield(self._next)
+        return EnginePairingCode(self._newest, self._good_until_s - _now_s())
+
+    def end(self, why: ConnectionError) -> None:
+        if not self._next.done():
+            self._next.set_exception(why)
+            self._next.exception()
+
+
+def _now_s() -> float:
+    return asyncio.get_running_loop().time()
+
+
 class BaileysSession:
     """One connection. Whatever the process says after ``close`` is dropped, and with it nothing that was durable."""
 
@@ -150,7 +193,7 @@ class BaileysSession:
         self._channel: int | None = None
         self._questions = _Questions()
         self._up: asyncio.Future[Told] = asyncio.get_running_loop().create_future()
-        self._code: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._codes = _Codes()
         self._login: Login | None = None
         self._pairing = False
         self._counters: dict[str, int] = {}
@@ -185,13 +228,29 @@ class BaileysSession:
     def confirm(self, renewed: Login) -> None:
         """Its login is saved before WhatsApp hears of anything that it says."""
 
-    async def pair(self, session_id: str) -> EnginePairingCode:  # noqa: ARG002 - WhatsApp names the device
+    async def pair(self, session_id: str, phone: str | None = None) -> EnginePairingCode:  # noqa: ARG002 - WhatsApp names the device
+        if phone is not None and self._pairing and self._codes.age_s > FRESH_S:
+            await self._pair_anew()
         if not self._pairing:
-            self._pairing = True
+            self._pairing, self._codes = True, _Codes()
             self._say(self._engine.opening(None, None))
-        code = await self._code
-        self._code = asyncio.get_running_loop().create_future()
-        return EnginePairingCode(code, CODE_WITHIN_S)
+        code = await self._codes.newest()
+        if phone is None:
+            return code
+        number, answer = self._questions.ask()
+        self._say({"t": "code", "n": number, "phone": phone})
+        told = await answer
+        if "code" not in told:
+            raise ConnectionError(f"no code to type could be made: {told.get('error')}")
+        return EnginePairingCode(told["code"], CODES_OF_A_CONNECTION_S - self._codes.age_s, typed=True)
+
+    async def _pair_anew(self) -> None:
+        """Over a connection of its own, whose codes are not used up yet."""
+        if self._channel is not None:
+            self._engine.sidecar.leave(self._channel)
+        self._questions.end("another connection is made for a code")
+        self._pairing = False
+        await self.begin()
 
     async def upload(self, pieces: AsyncIterator[bytes]) -> str:  # noqa: ARG002
         raise ConnectionError("this engine sends no files yet")
@@ -228,7 +287,7 @@ class BaileysSession:
     def close(self) -> None:
         if self._channel is not None:
             self._engine.sidecar.leave(self._channel)
-        self._end("closed")
+        self._end(ConnectionError("closed"))
 
     # What the process says
 
@@ -275,8 +334,7 @@ class BaileysSession:
             case "ack":
                 self._acknowledged(told)
             case "qr":
-                if not self._code.done():
-                    self._code.set_result(told["qr"])
+                self._codes.came(told["qr"])
             case "open" | "closed" | "gone":
                 self._stands(told)
             case other:
@@ -316,13 +374,16 @@ class BaileysSession:
             self._up.set_result(told)
         ended = ConnectionEnd(told.get("code"), told.get("why", "the engine's process is gone"))
         waiting_for_login = not was_up and self._login is not None and not self._pairing
-        self._end(str(ended))
+        self._end(NotLetIn(ended.not_let_in) if ended.not_let_in else ConnectionError(str(ended)))
         if waiting_for_login:
             return  # whoever waits for the login hears of it
         if self._pairing and self._login is not None:
             self._on_event(Paired(self._login))  # the host connects anew, to log in
             return
-        if ended.is_replaced:
+        if self._pairing and (failed := ended.in_pairing) is not None:
+            log.error("A phone was not linked", reason=failed.reason)
+            self._on_event(failed)
+        elif ended.is_replaced:
             self._on_event(Replaced())
         elif ended.is_removed and was_up:
             self._on_event(DeviceRemoved())
@@ -337,14 +398,12 @@ class BaileysSession:
         if self._channel is not None and not self._over:
             self._engine.sidecar.say(self._channel, frame)
 
-    def _end(self, why: str) -> None:
+    def _end(self, why: ConnectionError) -> None:
         self._over = True
-        self._questions.end(why)
-        if not self._code.done():
-            self._code.set_exception(ConnectionError(why))
-            self._code.exception()
+        self._questions.end(str(why))
+        self._codes.end(why)
         if not self._up.done():
-            self._up.set_result({"t": "closed", "why": why})
+            self._up.set_result({"t": "closed", "why": str(why)})
         for task in tuple(self._tasks):
             if task is not asyncio.current_task():
                 task.cancel()

@@ -478,7 +478,7 @@ class Channel {
   }
 
   lookForPasskey(node) {
-    if (this.creds.me || !node?.tag) return;
+    if (this.creds.account || !node?.tag) return;
     const children = Array.isArray(node.content) ? node.content.map(({ tag }) => tag) : [];
     if ([node.tag, node.attrs?.type ?? "", ...children].some((word) => String(word).includes("passkey"))) {
       this.passkey = true;

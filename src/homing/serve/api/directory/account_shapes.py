@@ -39,7 +39,8 @@ class AccountView(msgspec.Struct):
     `state` is that of the placement: `held`, or `moving` there. `move` is told only of one account that is shown.
     `status` is what is known now, by what was seen `status_age_s` ago. `reported_phone` is what its instance reports,
     while that is somebody else's than `phone`: then nothing is sent. `native_id` is what its gateway calls the session,
-    where gateways give names of their own. `exit_proxy` is by which proxy it goes out, its login masked.
+    where gateways give names of their own. `exit_proxy` is by which proxy it goes out, its login masked. `error` is why
+    its session cannot go on, in its gateway's word; like `move` it is told only of one account that is shown.
     """
 
     id: int
@@ -64,6 +65,13 @@ class AccountView(msgspec.Struct):
     native_id: str | None = None
     deaf_policy: str | None = None
     exit_proxy: str | None = None
+    error: str | None = None
+
+
+class RenewCodeBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """With `typed` a code to type into the account's own phone, and not one to scan."""
+
+    typed: bool = False
 
 
 class PairingView(msgspec.Struct):
@@ -207,6 +215,7 @@ def account_view(
     *,
     now: datetime,
     away: Collection[InstanceUrl] = (),
+    error: str | None = None,
 ) -> AccountView:
     """As it is known `now`, with the instances that are `away` out of reach."""
     status, outdated = presence.status_now(account, now, away)
@@ -233,6 +242,7 @@ def account_view(
         deaf_policy=account.deaf_policy.value if account.deaf_policy is not None else None,
         exit_proxy=account.exit_proxy,
         attention=attention_view(alerts),
+        error=error,
     )
 
 

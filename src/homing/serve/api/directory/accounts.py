@@ -45,6 +45,7 @@ from homing.serve.api.directory.account_shapes import (
     PairingLinkView,
     PairingView,
     RehomeBody,
+    RenewCodeBody,
     StartAllBody,
     StartedAllView,
     account_view,
@@ -243,10 +244,15 @@ class AccountsController(Controller):
         status_code=200,
         summary="Ask for a new code that links the account's phone",
     )
-    async def renew_qr(self, ref: Ref, gateway: TheGateway, caller: Asking) -> PairingView:
-        """Waits for the new code. Once in 20 s: asked sooner it answers the code that there is, or 429."""
+    async def renew_qr(
+        self, ref: Ref, gateway: TheGateway, caller: Asking, data: JSONBody[RenewCodeBody | None] = None
+    ) -> PairingView:
+        """Waits for the new code. Once in 20 s: asked sooner it answers the code that there is, or 429.
+
+        409 `not_supported` where a code to type is asked for and its instance makes none (`typed_codes`).
+        """
         account = await _asked(gateway, caller, ref, "session.renew_code")
-        return pairing_view(await gateway.pairing.renew(account))
+        return pairing_view(await gateway.pairing.renew(account, typed=data is not None and data.typed))
 
     @post(
         "/{ref:str}/pairing-link",
@@ -346,12 +352,12 @@ async def _shown(gateway: Gateway, account: Account) -> AccountView:
     job = (await gateway.stores.work.open_of(KIND, [account.session_id])).get(account.session_id)
     if job is not None and job.state is JobState.DEAD and not gave_up_on(job, account.placement):
         job = None
-    return _view(gateway, account, job)
+    return _view(gateway, account, job, await gateway.pairing.trouble(account))
 
 
-def _view(gateway: Gateway, account: Account, job: Job | None = None) -> AccountView:
+def _view(gateway: Gateway, account: Account, job: Job | None = None, error: str | None = None) -> AccountView:
     alerts = gateway.alerts.of(Subject.session(account.session_id))
-    return account_view(account, alerts, job, now=gateway.clock.now(), away=gateway.watching.down())
+    return account_view(account, alerts, job, now=gateway.clock.now(), away=gateway.watching.down(), error=error)
 
 
 async def _target(gateway: Gateway, to: str | int | None) -> InstanceUrl | None:
