@@ -16,7 +16,7 @@ $(STAMP): requirements.lock pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps -e .
 	@touch $@
 
-.PHONY: help venv demo story test walk engine lint check format runbook pictures bench chaos soak sim fuzz bite lock clean
+.PHONY: help venv demo story test walk engine lint check format runbook pictures bench chaos engine-chaos soak sim fuzz bite lock clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,6 +53,10 @@ format: $(STAMP) ## rewrite the code in the project's format
 
 chaos: $(STAMP) ## real faults on a fleet under load, and a table of what came of them
 	$(BIN)/homing chaos $(ARGS)
+
+engine-chaos: $(STAMP) ## the same with the engine of the real WhatsApp, each fault thirty times (see `make engine`)
+	HOMING_ENGINES=$(abspath $(VENV))/engines $(BIN)/homing engine install
+	HOMING_ENGINES=$(abspath $(VENV))/engines $(BIN)/homing chaos --engine baileys --instances 2 --accounts 60 --rate 10 --repeats 30 $(ARGS)
 
 soak: $(STAMP) ## half an hour of faults under load: do memory and descriptors stay flat?
 	$(BIN)/homing chaos --soak 30m $(ARGS)

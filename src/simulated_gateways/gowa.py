@@ -4,8 +4,11 @@ import hmac
 from base64 import b64encode
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from io import BytesIO
 from typing import Any
+from urllib.parse import quote
 
+import segno
 from aiohttp import web
 
 from simulated_gateways.base import EngineDead, EngineFailed, Model, Session, Shown, Told, body_of, said
@@ -22,6 +25,8 @@ class Gowa(Model):
             web.post("/devices", self._create),
             web.get("/devices/{s}/status", self._status),
             web.post("/devices/{s}/{what:reconnect|logout}", self._do),
+            web.get("/devices/{s}/login", self._login),
+            web.get("/statics/qrcode/{s}.png", self._picture),
             web.patch("/devices/{s}/webhook", self._hook),
             web.get("/devices/{s}/webhook", self._hooked),
             web.post("/send/message", self._send),
@@ -58,6 +63,21 @@ class Gowa(Model):
         if session is None:
             return _not_found()
         return _success({"device_id": session.name, "is_connected": session.open, "is_logged_in": session.up})
+
+    async def _login(self, request: web.Request) -> web.Response:
+        """Begins the linking anew, and draws its code into a folder that it serves. Its link is made of what it
+        believes to be its own address."""
+        session = self.sessions.get(request.match_info["s"])
+        if session is None:
+            return _not_found()
+        session.open = True
+        link = f"http://localhost:3000/statics/qrcode/{quote(session.name, safe='')}.png"
+        return _success({"device_id": session.name, "qr_link": link, "qr_duration": 30})
+
+    async def _picture(self, request: web.Request) -> web.Response:
+        drawn = BytesIO()
+        segno.make(self.sessions[request.match_info["s"]].qr, error="m").save(drawn, kind="png", scale=6)
+        return web.Response(body=drawn.getvalue(), content_type="image/png")
 
     async def _hook(self, request: web.Request) -> web.Response:
         """Its events are one text: a list is no body that it reads."""

@@ -1,6 +1,7 @@
 """One contract for every foreign driver, each against a model of its gateway."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
@@ -8,9 +9,11 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from homing.decide.knowledge import qr_pictures
 from homing.decide.sending import failures
 from homing.drivers import Drivers, drivers_over
-from homing.drivers.http.wire import Wire, WireLimits
+from homing.drivers.gowa import answers as gowa_answers
+from homing.drivers.http.wire import Reply, Wire, WireLimits
 from homing.drivers.registry import families
 from homing.model.fleet import Epoch, InstanceUrl, ListedSession, NoList, SessionId, SessionList, SessionStatus
 from homing.model.instances.gateways import is_checked
@@ -28,7 +31,9 @@ TO = "628000000001"
 NOT_STOPPED = {"evolution", "baileys-api", "gowa"}
 """A stop there would log the session out."""
 NOT_STARTED = {"baileys-api"}
-WITHOUT_CODES = {"baileys-api", "gowa"}
+WITHOUT_CODES = {"baileys-api"}
+SHOWN_WHEN_ASKED_FOR = {"gowa"}
+"""Asking for a code begins the linking anew, so whoever looks is shown the one that was asked for last."""
 CANNOT_TELL = {"evolution", "baileys-api", "wuzapi"}
 """What they say of a session that waits to be paired they say of one that broke in the middle of a send, too."""
 NAMES = {"baileys-api": f"+{PHONE}"}
@@ -325,15 +330,46 @@ async def test_after_a_logout_the_login_is_gone(there: There) -> None:
 # --- pairing ----------------------------------------------------------------------------------------------------
 
 
+def in_words(code: PairingCode) -> str | None:
+    """What its QR code says, which some draw themselves."""
+    is_picture = code.qr is not None and code.qr.startswith("data:image/")
+    return qr_pictures.text_in(code.qr) if is_picture and code.qr is not None else code.qr
+
+
+@pytest.mark.parametrize(
+    ("told", "body"),
+    [
+        ({"qr_link": "http://169.254.169.254/latest/meta-data"}, b"secret"),
+        ({"qr_link": "http://elsewhere/../etc/passwd"}, b""),
+        ({"qr_link": 7}, b""),
+        ({}, b""),
+        (None, b""),
+        ({"qr_link": "/statics/qrcode/x.png", "qr_duration": "soon"}, b"<html>"),
+    ],
+)
+def test_a_link_to_a_code_is_a_picture_of_the_instance_itself_or_nothing(told: object, body: bytes) -> None:
+    link = gowa_answers.link_of(Reply(200, {}, json.dumps({"results": told}).encode()))
+    if not isinstance(link, Fault):
+        assert (link.path[0], link.good_for_s) == ("/", 20) and "169.254" not in link.path
+        link = gowa_answers.picture_of(Reply(200, {}, body))  # type: ignore[assignment]
+    assert isinstance(link, Fault)
+
+
 async def test_the_code_in_use_is_told_and_of_a_connected_session_there_is_none(there: There) -> None:
     session = there.add()
     code = await there.driver.pairing(there.url, there.about, timeout_s=5)
     if there.family in WITHOUT_CODES:
         assert phase(code) is Phase.REQUEST_REJECTED
         return
-    assert isinstance(code, PairingCode) and code.qr == session.qr and code.expires_in_s > 0
+    if there.family in SHOWN_WHEN_ASKED_FOR:
+        assert code == PairingCode(None, None, 0)
+        assert not [each for each in there.model.asked if "login" in each[1]]
+    else:
+        assert isinstance(code, PairingCode) and in_words(code) == session.qr and code.expires_in_s > 0
     renewed = await there.driver.renew_pairing(there.url, there.about, timeout_s=5)
-    assert isinstance(renewed, PairingCode) and renewed.qr == session.qr
+    assert isinstance(renewed, PairingCode) and in_words(renewed) == session.qr
+    code = await there.driver.pairing(there.url, there.about, timeout_s=5)
+    assert isinstance(code, PairingCode) and in_words(code) == session.qr and code.expires_in_s > 0
     session.paired = True
     code = await there.driver.pairing(there.url, there.about, timeout_s=5)
     assert isinstance(code, PairingCode) and code.connected and code.qr is None

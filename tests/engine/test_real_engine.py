@@ -20,7 +20,7 @@ import pytest
 
 from homing.decide.fleet.leases import LeasePolicy
 from homing.imports import baileys_folder
-from homing.instance.engine import Inbound, Label
+from homing.instance.engine import FrameRefused, Inbound, Label
 from homing.instance.engines.baileys import installing
 from homing.instance.engines.baileys.engine import BaileysEngine
 from homing.instance.engines.baileys.packing import packed_rows
@@ -34,6 +34,18 @@ from homing.instance.session.messages import EngineSent, Message
 from homing.instance.session.ownership import Ownership
 from homing.instance.session.session import HostedSession
 from homing.model.instances.vault import Committed, Grant, InboxMessage, RatchetStep, StaleEpoch, Unsent
+from homing.model.sends import content_json
+from homing.model.sends.content import (
+    ContactContent,
+    EditContent,
+    LocationContent,
+    MessageRef,
+    PollContent,
+    ReactionContent,
+    RevokeContent,
+    TextContent,
+    words_of,
+)
 from homing.ports import StoreUnavailable
 from homing.store.db.migrating import migrate
 from homing.store.db.opening import open_database
@@ -381,3 +393,62 @@ async def test_a_login_of_a_program_that_uses_baileys_goes_on_here_and_nobody_se
     assert ours == [["msg"], ["msg"]], "the chat goes on in the session that it had"
     assert len(await world.ledger("linked")) == linked
     assert await world.ledger("undecryptable") == [] and await world.ledger("nacked") == []
+
+
+TO_A_PHONE = MessageRef("3EB0000000000000000000", from_me=True)
+CONTENTS = [
+    (LocationContent(-6.2, 106.8, "Monas", "Jakarta"), "location", "Monas"),
+    (ContactContent("Ana; Ltd", "628999", "Homes"), "contact", "Ana; Ltd"),
+    (PollContent("Which?", ("this", "that")), "poll", "Which?"),
+    (ReactionContent(TO_A_PHONE, "👍"), "reaction", "👍"),
+    (EditContent(TO_A_PHONE, "better words"), "edit", "better words"),
+    (RevokeContent(TO_A_PHONE), "revoke", ""),
+    (TextContent("an answer", reply_to=TO_A_PHONE), "text", "an answer"),
+]
+
+
+async def test_whatever_the_engine_declares_that_it_sends_is_read_by_a_phone(world):
+    one = await world.paired()
+    assert isinstance(await one.say(0), EngineSent)
+    assert {content.type for content, _, _ in CONTENTS} == one.engine.capabilities.sends
+    for number, (content, _, _) in enumerate(CONTENTS, 1):
+        told = content_json.written(content)
+        message = Message(f"3EB0{number:018X}", "628222", words_of(content), told)
+        assert isinstance(await one.host.send("s1", message), EngineSent), content.type
+    shown = [line for line in await world.ledger("shown") if line["recipient"] == "628222"]
+    assert [(line["kind"], line["text"]) for line in shown[1:]] == [(kind, text) for _, kind, text in CONTENTS]
+    about = {line["kind"]: line.get("about") for line in shown}
+    assert about["reaction"] == about["edit"] == about["revoke"] == TO_A_PHONE.id
+    assert await world.ledger("undecryptable") == []
+
+
+async def test_a_group_is_written_to_under_one_key_which_the_next_holder_goes_on_with(world):
+    one = await world.paired()
+    members = ["628111", "628222", "628333"]
+    group = (await world.tell("group", subject="A group", members=members))["group"]
+
+    async def said(holder: Holder, number: int) -> None:
+        message = Message(f"3EB0{number:018X}", group, f"to all {number}")
+        assert isinstance(await holder.host.send("s1", message), EngineSent)
+
+    await said(one, 1)
+    await said(one, 2)
+    two = world.holder("b")
+    await two.up()
+    await said(two, 3)
+    shown = [line for line in await world.ledger("shown") if not line["own_copy"]]
+    for phone in members[1:]:
+        assert [line["text"] for line in shown if line["recipient"] == phone] == [f"to all {n}" for n in (1, 2, 3)]
+    kinds = [line["kinds"] for line in await world.ledger("accepted")]
+    assert [kind == ["skmsg"] for kind in kinds] == [False, True, True], "the key goes along once"
+    assert await world.ledger("undecryptable") == []
+    await world.tell("write", **{"from": "628333", "to": group, "text": "from the group"})
+    await eventually(lambda: two.heard() == ["from the group"])
+
+
+async def test_a_group_that_the_account_is_not_in_is_refused(world):
+    one = await world.paired()
+    group = (await world.tell("group", subject="Others", members=["628222", "628333"]))["group"]
+    outcome = await one.host.send("s1", Message("3EB0" + "0" * 18, group, "hello?"))
+    assert isinstance(outcome, FrameRefused) and "no such group" in outcome.reason
+    assert await world.ledger("accepted") == []

@@ -111,6 +111,14 @@ async def test_it_is_given_out_as_bytes_to_be_saved_and_never_shown(there: There
     assert "no-store" in headers["cache-control"]
 
 
+async def test_events_have_our_address_too_and_not_that_of_the_gateway(there: There) -> None:
+    one, _ = await came(there, "waha")
+    [event] = await one.events("message_received")
+    media = event["payload"]["message"]["media"]
+    assert media.keys() == {"mimetype", "filename", "url", "expires_at"}
+    assert (await there.get(media["url"])).content == JPEG
+
+
 @pytest.mark.parametrize(
     ("data", "given_as"),
     [

@@ -17,7 +17,7 @@ from homing.demo import processes
 from homing.demo.calls import DemoCaller, InstanceClient, open_http
 from homing.demo.folder import Folder, open_folder
 from homing.demo.plan import Apart, DemoPlan, Unworkable, check
-from homing.demo.population import Population, log_in, pair, settle
+from homing.demo.population import Population, log_in, pair, pair_really, settle
 from homing.demo.processes import LISTENS_WITHIN_S, Child
 from homing.demo.state_file import StateFile
 from homing.model.fleet import InstanceUrl
@@ -47,9 +47,14 @@ class Starter:
         self.plan, self.folder, self.trust = plan, folder, trust
         self.database_url = plan.database_url or f"sqlite:///{folder.database}"
         self._children = children
+        self.root_key = ""
+        """What vouches for the simulated WhatsApp, where it speaks the real protocol."""
 
     def whatsapp(self) -> Child:
         options = ["--ledger", str(self.folder.ledger)]
+        if (engine := self.plan.engine) is not None:
+            keys = str(self.folder.path / "keys")
+            options = ["multidevice", *options, "--keys", keys, "--dictionary", str(engine.package)]
         return self._start("WhatsApp", "simulated_whatsapp", options, {}, Apart())
 
     def instance(self, number: int, whatsapp_address: str, *, again: bool = False) -> Child:
@@ -61,6 +66,7 @@ class Starter:
             # What happens before the gateway listens waits in the instance's journal.
             settings |= {"HOMING_URL": self.plan.gateway_urls[0], "HMAC_SECRET": self.trust.hmac_secret}
             options += ["--data", str(self.folder.journals), *(["--restore-from-gateway"] if again else [])]
+        options += ["--engine", "baileys"] if self.plan.engine is not None else []
         name = self.plan.instance_name(number)
         apart = self.plan.apart(name)
         options += ["--log-level", "debug"] if apart.tells_all else []
@@ -87,8 +93,12 @@ class Starter:
 
     def instance_settings(self, number: int) -> dict[str, str]:
         """What this instance of the demo has to know."""
+        engine = self.plan.engine
+        real = {"HOMING_ENGINES": str(engine.engines), "HOMING_NODE": engine.node} if engine is not None else {}
         return {
             **self.plan.settings,
+            **real,
+            **({"HOMING_TEST_WHATSAPP_ROOT": self.root_key} if self.root_key else {}),
             "WHATSAPP_API_KEY": self.trust.instance_api_key,
             "HOMING_DATABASE_URL": _nth(self.plan.detours.instance_databases, number) or self.database_url,
             "HOMING_VAULT_KEY": self.trust.vault_key,
@@ -201,7 +211,9 @@ async def _brought_up(starter: Starter, http: aiohttp.ClientSession, tell: Tell)
     tell("Starting a simulated WhatsApp")
     whatsapp = starter.whatsapp()
     async with open_stores(_only_database(starter.database_url)) as stores:
-        address: str = (await processes.announced(whatsapp))["address"]
+        announced = await processes.announced(whatsapp)
+        address: str = announced["address"]
+        starter.root_key = announced.get("root_key", "")
         population = await settle(stores.directory, plan)  # while the processor is ours: starting takes all of it
         tell(f"Starting {plan.instances} instances")
         numbers = {str(url): number for number, url in enumerate(plan.instance_urls, 1)}
@@ -209,7 +221,10 @@ async def _brought_up(starter: Starter, http: aiohttp.ClientSession, tell: Tell)
         ours = {url: starter.instance(number, address) for url, number in numbers.items() if url not in others}
         async with open_vault(starter.database_url, key=trust.vault_key) as (vault, *_):
             disks = {url: starter.disk(number) for url, number in others.items()}
-            await pair(population.residents, address, vault, disks)
+            if plan.engine is None:
+                await pair(population.residents, address, vault, disks)
+            else:
+                await pair_really(population.residents, http, address, vault)
         theirs = {url: starter.other_gateway(number, address) for url, number in others.items()}
         instances = {url: (ours | theirs)[url] for url in numbers}
         for child in instances.values():

@@ -73,6 +73,15 @@ class Apart:
     tells_all: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class RealEngine:
+    """The engine of the real WhatsApp, as it is installed: Node, the folder of engines, and Baileys in it."""
+
+    node: str
+    engines: Path
+    package: Path
+
+
 def digits_of(phone: str) -> str:
     """A phone of the demo as WhatsApp has it. One of the known numbers is written as people do at home."""
     return f"62{phone[1:]}" if phone.startswith("0") else phone
@@ -118,6 +127,8 @@ class DemoPlan:
     """Other people's gateways run with their sessions, and nobody has told us: no instance of them, and no account."""
     restarts_empty: bool = False
     """Other people's gateways whose process begins anew open none of their sessions by themselves."""
+    engine: RealEngine | None = None
+    """What our own instances speak WhatsApp with, in its real protocol; None: the simulated engine."""
 
     @property
     def instance_ports(self) -> list[int]:

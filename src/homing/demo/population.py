@@ -1,10 +1,13 @@
 """Who lives in the demo: accounts that are paired and logged in where the directory says, contacts, one key."""
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TypeVar
+
+import aiohttp
 
 from homing.decide.phones.aliases import person
 from homing.demo.calls import InstanceClient
@@ -114,6 +117,17 @@ async def pair(residents: Sequence[DemoAccount], whatsapp_address: str, vault: C
     for url, path in disks.items():
         there = [each for each in residents if each.instance_url == url]
         written(path, {each.session_id: (each.digits, devices[each.session_id]) for each in there})
+
+
+async def pair_really(
+    residents: Sequence[DemoAccount], http: aiohttp.ClientSession, whatsapp_address: str, vault: Credentials
+) -> None:
+    """The same with a WhatsApp that speaks the real protocol: the logins are what Baileys keeps of a linked device."""
+    asked = {"phones": [resident.digits for resident in residents]}
+    async with http.post(f"http://{whatsapp_address}/admin/preregister", json=asked) as answer:
+        made = (await answer.json())["credentials"]
+    logins = {each.session_id: {"creds": json.dumps(creds)} for each, creds in zip(residents, made, strict=True)}
+    await vault.adopt(logins)
 
 
 async def log_in(directory: Directory, residents: Sequence[DemoAccount], instances: InstanceClient) -> None:

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
+from homing.cli.sources.source import settings
 from homing.cli.terminal.options import AsJson
 from homing.cli.terminal.output import print_json
 from homing.cli.terminal.stops import ATTENTION, DONE, INTERRUPTED, CannotStart
 
 if TYPE_CHECKING:
+    from homing.demo.plan import RealEngine
     from homing.lab.chaos.faults.kind import FaultKind
     from homing.lab.chaos.run import Orders
     from homing.lab.chaos.stage import StageOrder
@@ -23,6 +25,10 @@ Rate = Annotated[float, Parameter(validator=Number(gte=0))]
 Load = Annotated[
     Literal["sends", "batches"],
     Parameter(help="What flows: sends at a steady rate, or batches, until all of their messages have ended."),
+]
+Engine = Annotated[
+    Literal["simulated", "baileys"],
+    Parameter(help="What instances speak WhatsApp with. baileys needs what `homing engine install` fetches."),
 ]
 Soak = Annotated[
     str | None,
@@ -55,6 +61,7 @@ def chaos(
     messages: Annotated[Count, Parameter(help="With --load batches: how many.")] = 5_000,
     soak: Soak = None,
     seed: Annotated[int, Parameter(help="Which order of faults, and which victims.")] = 1,
+    engine: Engine = "simulated",
     data: Data = None,
     as_json: AsJson = False,
 ) -> int:
@@ -74,23 +81,22 @@ def chaos(
 
     Example: `HOMING_LEASE_EXPIRY=4 HOMING_LEASE_SELF_FENCE=2.5 homing chaos --database postgres --for 600`
 
-    Example: `homing chaos --soak 30m`
-
     Example: `homing chaos --load batches --messages 200000 --database postgres`
+
+    Example: `homing chaos --engine baileys --instances 2 --accounts 20 --rate 10 --repeats 30`
 
     Exit codes: 0 every promise was kept; 1 one was not; 2 it cannot start; 130 Ctrl-C ended it.
     """
     from homing.lab.chaos import command
-    from homing.lab.chaos.batches import STRIKES
     from homing.lab.chaos.run import SOAK_PAUSE_S, Orders
     from homing.lab.chaos.stage import SQLITE, StageOrder
 
     if faults == "list":
         _list(_named("all"), as_json=as_json)
         return DONE
-    orders = Orders(_named(faults), repeats, for_s, rate, seed)
-    if load == "batches":
-        orders = replace(orders, kinds=_named(",".join(STRIKES) if faults == "all" else faults), messages=messages)
+    real = _real_engine(load) if engine != "simulated" else None
+    said = messages if load == "batches" else None
+    orders = Orders(_chosen(faults, load, real=real is not None), repeats, for_s, rate, seed, messages=said)
     if soak is not None:
         orders = replace(orders, repeats=None, for_s=_seconds(soak), pause_s=SOAK_PAUSE_S, soak=True)
     wanted = StageOrder(
@@ -101,8 +107,35 @@ def chaos(
         folder=data,
         redis=redis,
         settings=command.environment(),
+        engine=real,
     )
     return _played(wanted, orders, as_json=as_json)
+
+
+def _chosen(faults: str, load: str, *, real: bool) -> "list[FaultKind]":
+    """Those that are named; all: what the load, or a real engine, is tried with. Raises CannotStart."""
+    from homing.lab.chaos.batches import STRIKES
+    from homing.lab.chaos.faults.kinds import OF_A_REAL_ENGINE
+
+    if faults == "all" and load == "batches":
+        return _named(",".join(STRIKES))
+    return _named(",".join(OF_A_REAL_ENGINE) if faults == "all" and real else faults)
+
+
+def _real_engine(load: str) -> "RealEngine":
+    """As it is installed. Raises CannotStart."""
+    if load == "batches":
+        raise CannotStart("Batches are judged with the simulated engine alone: leave --engine or --load away")
+    from homing.demo.plan import RealEngine
+    from homing.instance.engines.baileys import installing
+    from homing.instance.engines.registry import EngineUnusable
+
+    known = settings()
+    try:
+        there = installing.found(known.homing_node, known.homing_engines.absolute())
+    except EngineUnusable as error:
+        raise CannotStart(str(error)) from error
+    return RealEngine(there.node, known.homing_engines.absolute(), there.package)
 
 
 def _played(wanted: "StageOrder", orders: "Orders", *, as_json: bool) -> int:

@@ -17,6 +17,8 @@ from homing.model.sends.inbound import InboundFile
 
 KINDS = frozenset({"message_received", "message_sent"})
 """Events that tell of a message with its file."""
+ABOUT = ("mimetype", "filename")
+"""What is told of a file, whoever asks."""
 _LINK_MAX = 300
 _MAC_BYTES = 20
 _NAME_MAX = 120
@@ -75,6 +77,15 @@ def kept_of(payload: Mapping[str, Any]) -> KeptMedia | None:
         return msgspec.convert(kept, KeptMedia) if kept is not None else None
     except msgspec.ValidationError:
         return None
+
+
+def with_file(payload: Mapping[str, Any], link: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The payload with what its file is, and `link` to it, in the place of what its gateway told of where it is."""
+    message = message_of(payload)
+    media = message.get("media")
+    said = {name: media[name] for name in ABOUT if name in media} if isinstance(media, dict) else {}
+    changed = {**message, "media": {**said, **(link or {})}}
+    return {**payload, "message": changed} if message is not payload else changed
 
 
 def served_as(head: bytes) -> str:

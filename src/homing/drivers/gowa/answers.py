@@ -3,13 +3,15 @@
 All that it says is wrapped: `{"status", "code", "message", "results"}`, and the code says more than the status.
 """
 
+from base64 import b64encode
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
+from urllib.parse import quote, unquote, urlsplit
 
 from homing.drivers import reading
 from homing.drivers.http.connection import Reply
 from homing.drivers.redact import shown
-from homing.drivers.values import moment_in
+from homing.drivers.values import NAME_MAX, moment_in, text_in
 from homing.model.fleet import InstanceUrl, ListedSession, SessionId, SessionList, SessionStatus
 from homing.model.sends.faults import Fault, Phase
 from homing.model.sends.history import SeenMessage
@@ -31,6 +33,9 @@ _CODES = {
     "DEVICE_MANAGER_UNAVAILABLE": Phase.UNAVAILABLE,
 }
 """`AUTHENTICATION_ERROR` comes with 401, as a wrong password does, and means a session that is not logged in."""
+PICTURE_BYTES = 256 * 1024
+_PNG = b"\x89PNG\r\n\x1a\n"
+_CODE_S, _CODE_S_MAX = 20, 600
 
 
 def sessions_of(instance: InstanceUrl, reply: Reply) -> SessionList | Fault:
@@ -60,6 +65,31 @@ def session_of(reply: Reply, session_id: SessionId) -> ListedSession | Fault:
     if up and linked:
         return ListedSession(session_id, SessionStatus.CONNECTED)
     return ListedSession(session_id, SessionStatus.PAIRING if up else SessionStatus.DISCONNECTED, surely_unlinked=up)
+
+
+class CodeLink(NamedTuple):
+    """Where the picture of a code is, on the instance that was asked, and for how many seconds it is good."""
+
+    path: str
+    good_for_s: int
+
+
+def link_of(reply: Reply) -> CodeLink | Fault:
+    """Its link names the host that its caller used, or that of a proxy: only the path is heeded."""
+    told = reading.part(reading.said_by(reply.body), "results")
+    link, lives_s = text_in(reading.part(told, "qr_link"), NAME_MAX), reading.part(told, "qr_duration")
+    path = quote(unquote(urlsplit(link).path), safe="/") if link is not None else ""
+    if not path.startswith("/") or ".." in path:
+        return reading.malformed(reply, "the answer to a login named no picture of a code")
+    is_told = isinstance(lives_s, int) and not isinstance(lives_s, bool) and 0 < lives_s <= _CODE_S_MAX
+    return CodeLink(path, lives_s if is_told else _CODE_S)
+
+
+def picture_of(reply: Reply) -> str | Fault:
+    """The picture as a data URL."""
+    if not reply.body.startswith(_PNG):
+        return reading.malformed(reply, "what its link to a code led to is no PNG picture")
+    return f"data:image/png;base64,{b64encode(reply.body).decode()}"
 
 
 def receipt_of(reply: Reply, secrets: Sequence[str]) -> Receipt | Fault:

@@ -16,7 +16,7 @@ from homing.drivers.gowa import answers, messages
 from homing.drivers.gowa.reports import GowaReports
 from homing.drivers.gowa.webhooks import GowaWebhooks
 from homing.drivers.histories import HISTORY_BYTES, history_of
-from homing.drivers.http.wire import Reply
+from homing.drivers.http.wire import Calls, Reply
 from homing.model.fleet import Capabilities, InstanceUrl, ListedSession, SessionId, SessionList, SessionStatus, Takeover
 from homing.model.instances.gateways import Traits
 from homing.model.sends.addresses import Address
@@ -24,11 +24,15 @@ from homing.model.sends.faults import Fault
 from homing.model.sends.history import HISTORY_MAX, ChatHistory
 from homing.model.sends.sending import Receipt
 from homing.model.sends.signs import ChatSign
-from homing.ports import InstanceHealth, NumberChecked, OutgoingText, SessionStart
+from homing.ports import InstanceHealth, NumberChecked, OutgoingText, PairingCode, SessionStart
 
 
 class GowaDriver(GatewayDriver):
-    """It has no call that closes a session and keeps its login. Its codes are pictures at links of its own."""
+    """It has no call that closes a session and keeps its login.
+
+    Its codes are pictures at links of its own, and asking for one begins the linking anew: the one that was asked for
+    last is kept as long as it is good, and shown to whoever only looks.
+    """
 
     family = "gowa"
     title = "GOWA"
@@ -53,6 +57,13 @@ class GowaDriver(GatewayDriver):
         would_help="bring its process up again: it opens its devices by itself",
         reconnects=True,
     )
+
+    def __init__(
+        self, wire: Calls, *, api_keys: Mapping[InstanceUrl, str] | None = None, default_api_key: str = ""
+    ) -> None:
+        super().__init__(wire, api_keys=api_keys, default_api_key=default_api_key)
+        self._codes: dict[tuple[InstanceUrl, SessionId], tuple[str, float]] = {}
+        """The picture of each code, and until when it is good, by the loop's time."""
 
     @property
     def webhooks(self) -> GowaWebhooks:
@@ -119,7 +130,7 @@ class GowaDriver(GatewayDriver):
         return history_of(reply, rows, answers.seen_of, self.secrets(instance))
 
     async def open_one(self, instance: InstanceUrl, session: SessionStart, until: float) -> ListedSession | Fault:
-        """Makes a device, which is to be linked at GOWA's own page."""
+        """Makes a device, which shows its code when it is asked for one."""
         reply = await self.tell("POST", instance, "/devices", {"device_id": session.session_id}, until)
         return reply if isinstance(reply, Fault) else ListedSession(session.session_id, SessionStatus.PAIRING)
 
@@ -130,6 +141,32 @@ class GowaDriver(GatewayDriver):
     async def logout(self, instance: InstanceUrl, session: SessionStart, *, timeout_s: float) -> Fault | None:
         reply = await self.tell("POST", instance, f"{_path(session.session_id)}/logout", {}, now_s() + timeout_s)
         return reply if isinstance(reply, Fault) else None
+
+    async def pairing(self, instance: InstanceUrl, session: SessionStart, *, timeout_s: float) -> PairingCode | Fault:
+        """The code that was asked for last."""
+        row = await self.one(instance, session.session_id, now_s() + timeout_s)
+        if isinstance(row, Fault):
+            return row
+        picture, good_until = self._codes.get((instance, session.session_id), (None, 0.0))
+        left_s = good_until - now_s()
+        if row.can_send or picture is None or left_s <= 0:
+            self._codes.pop((instance, session.session_id), None)
+            return PairingCode(None, None, 0, connected=row.can_send)
+        return PairingCode(picture, None, max(1, int(left_s)))
+
+    async def renewed(self, instance: InstanceUrl, session: SessionStart, until: float) -> PairingCode | Fault:
+        """`{"results": {"qr_link", "qr_duration"}}`: a picture that is fetched from GOWA itself, wherever the link
+        leads."""
+        reply = await self.ask(instance, f"{_path(session.session_id)}/login", until)
+        link = reply if isinstance(reply, Fault) else answers.link_of(reply)
+        if isinstance(link, Fault):
+            return link
+        reply = await self.ask(instance, link.path, until, body_limit_bytes=answers.PICTURE_BYTES)
+        picture = reply if isinstance(reply, Fault) else answers.picture_of(reply)
+        if isinstance(picture, Fault):
+            return picture
+        self._codes[instance, session.session_id] = (picture, now_s() + link.good_for_s)
+        return PairingCode(picture, None, link.good_for_s)
 
 
 def _path(session_id: SessionId) -> str:

@@ -83,7 +83,13 @@ class InboundFiles:
 
     # --- links --------------------------------------------------------------------------------------------------
 
-    def told(self, event: ToldEvent) -> Mapping[str, Any] | None:
+    def shown(self, event: Event) -> dict[str, Any]:
+        """What an event told, with our address of its file in the place of its gateway's."""
+        if not inbound.has_file(event.kind, event.payload):
+            return event.payload
+        return inbound.with_file(event.payload, self.told(event))
+
+    def told(self, event: ToldEvent | Event) -> Mapping[str, Any] | None:
         """What a customer is told of an event's file beside what it is; None where nobody could give it out."""
         if not inbound.has_file(event.kind, event.payload):
             return None
@@ -168,7 +174,7 @@ class InboundFiles:
         data = media.get("data") if isinstance(media, dict) else None
         if report.kind not in inbound.KINDS or not isinstance(media, dict) or not isinstance(data, str) or not data:
             return report
-        about = {name: value for name, value in media.items() if name in ("mimetype", "filename")}
+        about = {name: value for name, value in media.items() if name in inbound.ABOUT}
         try:
             raw = await self._aside(partial(b64decode, data.rpartition(",")[2], validate=True))
             found = await self._keep(raw)

@@ -110,7 +110,8 @@ def _sum_up(console: Console, results: Results) -> None:
     played = f"{results.repeats} faults of {len(results.tallies)} kinds in {results.took_s:.0f} s, seed {results.seed}"
     console.print(
         f"{ended}{played}: {total.messages:,} messages, {total.lost} lost, {total.doubled} doubled,"
-        f" {len(results.under_old_epochs)} under an old epoch.",
+        f" {len(results.under_old_epochs)} under an old epoch"
+        + (f", {results.unreadable} asked for once more by phones." if results.unreadable is not None else "."),
         soft_wrap=True,
     )
     for lack, names in _by_lack(results.left_out).items():

@@ -5,7 +5,7 @@ Nothing here is taken from Homing's own word on itself.
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
@@ -89,3 +89,40 @@ class Judge:
         if epoch < self.newest_epoch[session]:
             self.under_old_epochs.append(delivery["text"])
         self.newest_epoch[session] = max(self.newest_epoch[session], epoch)
+
+
+@dataclass(slots=True)
+class MultideviceJudge(Judge):
+    """The same where WhatsApp speaks its real protocol: phones decrypt, and its ledger has what became of each message.
+
+    `sessions` are by the number whose devices they are.
+    """
+
+    sessions: Mapping[str, str] = field(default_factory=dict)
+    unreadable: int = 0
+    """Messages that a phone could not decrypt at first, and asked for once more."""
+    accepted: set[str] = field(default_factory=set)
+
+    def _take(self, delivery: dict[str, Any]) -> None:
+        match delivery["event"]:
+            case "shown" if not delivery.get("own_copy"):
+                self.delivered[delivery["text"]] += 1
+            case "undecryptable":
+                self.unreadable += 1
+            case "login" if not delivery.get("refused"):
+                session, epoch = self._who(delivery["device"], delivery)
+                self.newest_epoch[session] = max(self.newest_epoch[session], epoch)
+            case "accepted":
+                self._took(delivery)
+            case _:
+                pass
+
+    def _took(self, delivery: dict[str, Any]) -> None:
+        """The same id once more is the same bytes: sealed before, whoever says it."""
+        session, epoch = self._who(delivery["sender"], delivery)
+        if delivery["message_id"] not in self.accepted and epoch < self.newest_epoch[session]:
+            self.under_old_epochs.append(delivery["message_id"])
+        self.accepted.add(delivery["message_id"])
+
+    def _who(self, device: str, delivery: dict[str, Any]) -> tuple[str, int]:
+        return self.sessions.get(device.partition(":")[0], device), int(delivery["label"].get("epoch", 0))

@@ -16,7 +16,7 @@ from homing.lab.chaos.ground.gateway import DIE_AT
 from homing.lab.chaos.ground.mounts import Unmountable
 from homing.lab.chaos.ground.proxy import HOST, Way
 from homing.lab.chaos.ground.servers import GroundServer, Postgres, own_bouncer, own_pair, own_postgres, own_redis
-from homing.lab.chaos.judge import Judge
+from homing.lab.chaos.judge import Judge, MultideviceJudge
 from homing.lab.chaos.stage import OWN_POSTGRES, SQLITE, Stage, StageOrder, Ways
 
 POOLED = 20
@@ -145,6 +145,7 @@ class _Ground:
             gateway_program=("homing.lab.chaos.ground.gateway", [DIE_AT]),
             settings=settings,
             apart=self.equipped.apart,
+            engine=wanted.engine,
             instance_hosts=tuple(map(names.instance, range(1, wanted.instances + 1))) if named else (),
         )
 
@@ -154,7 +155,7 @@ class _Ground:
             wanted=self._wanted,
             demo=demo,
             client=Client(list(demo.gateways), demo.population.token, demo.population.contacts),
-            judge=Judge(demo.folder.ledger),
+            judge=self._judge(demo),
             chance=self._chance,
             ways=dict(zip(urls, self.ways, strict=True)),
             listens={url: f"http://{HOST}:{port}" for url, port in zip(urls, self.listening, strict=True)},
@@ -165,6 +166,12 @@ class _Ground:
             postgres=self.postgres,
             redis=self.redis,
         )
+
+    def _judge(self, demo: Demo) -> Judge:
+        if self._wanted.engine is None:
+            return Judge(demo.folder.ledger)
+        sessions = {resident.digits: resident.session_id for resident in demo.population.residents}
+        return MultideviceJudge(demo.folder.ledger, sessions=sessions)
 
     def _by(self, ways: Ways) -> str:
         """The database's address by those ways."""

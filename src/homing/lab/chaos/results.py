@@ -84,6 +84,8 @@ class Results:
     batches: BatchVerdict | None = None
     """What came of batches, where those were the load."""
     took_s: float = 0.0
+    unreadable: int | None = None
+    """Messages that phones could not decrypt at first; None where nothing is encrypted."""
 
     def add(self, played: Played) -> None:
         self.tallies.setdefault(played.kind, Tally(KINDS[played.kind])).played.append(played)
@@ -124,6 +126,7 @@ class Results:
             "interrupted": self.interrupted,
             "faults": [tally.document() for tally in self.tallies.values()],
             "total": {**asdict(self.total), "under_old_epochs": len(self.under_old_epochs)},
+            "unreadable_at_first": self.unreadable,
             "unsent_between": dict(self.unsent.most_common(10)),
             "left_out": dict(self.left_out),
             "batches": self.batches.document() if self.batches is not None else None,

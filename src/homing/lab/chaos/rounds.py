@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from homing.demo.plan import Unworkable
 from homing.demo.population import DemoAccount
 from homing.lab.chaos import facts
 from homing.lab.chaos.client import PAUSE_MAX_S, AskedMessage
@@ -148,20 +149,29 @@ class Round:
         self, played: Played, victim: str, struck: dict[str, int], knocks: Sequence["asyncio.Task[int] | None"]
     ) -> None:
         stage = self._stage
-        sessions = list(struck)[:KNOCKS] if self._kind.knocks else []
+        sessions = await self._outdated(struck) if self._kind.knocks else []
         for session in sessions:
             text = self._knocking(session, "after")
             status = await stage.knock(victim, session, struck[session], text, KNOCK_WITHIN_S)
             if status == 200:
                 played.wrong.append(f"{victim} took a message for {session} under its old epoch")
-        for knock in knocks:
-            if knock is not None and await knock == 200:
+        for session, knock in zip(struck, knocks, strict=False):
+            if knock is not None and await knock == 200 and session in sessions:
                 played.wrong.append(f"{victim} took a message that had waited, under its old epoch")
         if sessions:
             await asyncio.sleep(_SETTLED_S)
             stage.judge.read()
             texts = [self._knocking(session, when) for session in sessions for when in ("before", "after")]
             played.wrong += [f"it was said under an old epoch: {text}" for text in texts if stage.judge.delivered[text]]
+
+    async def _outdated(self, struck: dict[str, int]) -> list[str]:
+        """The sessions to knock for: those that somebody was given since. Of the others the epoch is no old one."""
+        try:
+            placed = await facts.placements(self._stage)
+        except Unworkable:
+            return []  # that no gateway answers is told by what the fleet is waited for
+        knocked = list(struck)[:KNOCKS]
+        return [session for session in knocked if session in placed and placed[session].epoch > struck[session]]
 
     async def _until_whole(self, played: Played) -> None:
         """From the fault's end on."""

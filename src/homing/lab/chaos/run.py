@@ -14,7 +14,7 @@ from homing.lab.chaos.batches import play_batches
 from homing.lab.chaos.client import AskedMessage
 from homing.lab.chaos.faults.kind import FaultKind
 from homing.lab.chaos.ground.equipment import Equipment
-from homing.lab.chaos.judge import Judge
+from homing.lab.chaos.judge import Judge, MultideviceJudge
 from homing.lab.chaos.load import MessageLoad
 from homing.lab.chaos.opening import open_stage
 from homing.lab.chaos.results import Results
@@ -160,9 +160,12 @@ def _conclude(messages: Sequence[AskedMessage], judge: Judge, results: Results) 
     results.between += judge.judge(calm)
     results.unsent.update(message.shown(-1) for message in calm if not message.was_sent)
     results.under_old_epochs += judge.under_old_epochs
+    if isinstance(judge, MultideviceJudge):
+        results.unreadable = (results.unreadable or 0) + judge.unreadable
 
 
 def _named(wanted: StageOrder) -> str:
     store = "SQLite" if not wanted.on_postgres else "PostgreSQL"
     gateways = "one gateway" if wanted.gateways == 1 else f"{wanted.gateways} gateways"
-    return f"{store}, {gateways}, {wanted.instances} instances, {wanted.accounts} accounts"
+    engine = ", Baileys" if wanted.engine is not None else ""
+    return f"{store}{engine}, {gateways}, {wanted.instances} instances, {wanted.accounts} accounts"

@@ -12,7 +12,7 @@ from random import Random
 from typing import Any
 
 from homing.demo.opening import Demo
-from homing.demo.plan import Unworkable
+from homing.demo.plan import RealEngine, Unworkable
 from homing.demo.population import DemoAccount
 from homing.drivers.http.wire import Reply, Wire
 from homing.lab.chaos.client import Client
@@ -44,6 +44,8 @@ class StageOrder:
     redis: bool = False
     equipment: Equipment = Equipment.NONE
     settings: Mapping[str, str] = field(default_factory=dict)
+    engine: RealEngine | None = None
+    """What instances speak WhatsApp with; None: the simulated engine."""
 
     @property
     def on_postgres(self) -> bool:

@@ -65,13 +65,14 @@ BAILEYS = Capabilities(
         {
             MessageType.TEXT,
             MessageType.LOCATION,
+            MessageType.CONTACT,
             MessageType.POLL,
             MessageType.REACTION,
             MessageType.EDIT,
             MessageType.REVOKE,
         }
     ),
-    reaches=frozenset({AddressKind.PHONE, AddressKind.LID}),
+    reaches=frozenset({AddressKind.PHONE, AddressKind.LID, AddressKind.GROUP}),
     quotes=frozenset({MessageType.TEXT}),
     mentions=frozenset({MessageType.TEXT}),
     typed_codes=True,

@@ -22,6 +22,7 @@ const FRAME_MAX = 16 * 1024 * 1024;
 const REASON_WITHIN_MS = 50; // a connection's end may overtake the reason for it, which was read before
 const COMMIT_WITHIN_MS = 200; // keys that nothing waits for
 const DEVICES_KNOWN_MS = 24 * 3600_000; // changes of devices are told
+const GROUP_KNOWN_MS = 300_000; // changes of groups are told; those that were missed are found so
 const SENT_KEPT = 1000; // messages of a session that a recipient may ask for again
 
 const baileysAt = process.argv[2];
@@ -166,6 +167,8 @@ class Channel {
     this.unsavedCreds = false;
     this.nodes = new WeakMap();
     this.sent = new Map();
+    this.groups = new Map();
+    this.given = new Map(); // keys of groups that are on their way, by message
     this.keys = new Keys(this);
     this.creds = creds ? asValue(creds) : baileys.initAuthCreds();
     this.begin(url, version, browser);
@@ -188,7 +191,12 @@ class Channel {
     this.delayClose(sock.ws);
     this.guard(sock.ws);
     sock.ws.on("CB:message", (node) => this.remember(node));
-    sock.ws.on("CB:ack,class:message", ({ attrs }) => this.say({ t: "ack", id: attrs.id, error: attrs.error }));
+    sock.ws.on("CB:ack,class:message", ({ attrs }) => {
+      void this.keyGiven(attrs.id, attrs.error);
+      this.say({ t: "ack", id: attrs.id, error: attrs.error });
+    });
+    const forget = (told) => [told].flat().forEach(({ id }) => this.groups.delete(id));
+    for (const change of ["groups.update", "groups.upsert", "group-participants.update"]) sock.ev.on(change, forget);
     sock.ws.on("frame", (node) => this.lookForPasskey(node));
     sock.ev.on("creds.update", (update) => this.credsChanged(update));
     sock.ev.on("connection.update", (update) => this.connection(update));
@@ -373,7 +381,7 @@ class Channel {
     this.sealing += 1;
     try {
       const message = await written(text, content, to);
-      const frame = await this.sealed(id, to, message);
+      const frame = to.endsWith("@g.us") ? await this.sealedForGroup(id, to, message) : await this.sealed(id, to, message);
       this.sent.set(id, message);
       if (this.sent.size > SENT_KEPT) this.sent.delete(this.sent.keys().next().value);
       this.say({ t: "sealed", n, frame: Buffer.from(frame).toString("base64"), step: this.made });
@@ -410,10 +418,9 @@ class Channel {
       throw new Error("not every device could be encrypted for");
     const stanza = {
       tag: "message",
-      attrs: { id, to, type: kindOf(message), ...(message.protocolMessage?.editedMessage ? { edit: "1" } : {}) },
+      attrs: { id, to, type: kindOf(message), ...changeOf(message) },
       content: [{ tag: "participants", attrs: {}, content: [...toMine.nodes, ...toOthers.nodes] }],
     };
-    if (message.protocolMessage?.type === baileys.proto.Message.ProtocolMessage.Type.REVOKE) stanza.attrs.edit = "7";
     if (toMine.shouldIncludeDeviceIdentity || toOthers.shouldIncludeDeviceIdentity) {
       const content = baileys.encodeSignedDeviceIdentity(this.creds.account, true);
       stanza.content.push({ tag: "device-identity", attrs: {}, content });
@@ -421,6 +428,55 @@ class Channel {
     const token = await this.token(to);
     if (token?.length) stanza.content.push({ tag: "tctoken", attrs: {}, content: token });
     return baileys.encodeBinaryNode(stanza);
+  }
+
+  // One ciphertext for all, under this device's key of the group; the key goes along to each device that has not been
+  // seen to have it.
+  async sealedForGroup(id, to, message) {
+    const { sock } = this;
+    const { me } = this.creds;
+    const group = await this.group(to);
+    const own = group.addressingMode === "pn" || !me.lid ? me.id : me.lid;
+    const members = group.participants.map((each) => baileys.jidNormalizedUser(each.id));
+    const devices = (await this.devicesOf(members)).map(({ jid }) => jid).filter((jid) => jid !== me.id && jid !== me.lid);
+    const { [to]: had = {} } = await this.keys.get("sender-key-memory", [to]);
+    const fresh = devices.filter((jid) => !had[jid]);
+    await sock.assertSessions(fresh, false);
+    const data = baileys.encodeWAMessage(message);
+    const { encryptGroupMessage } = sock.signalRepository;
+    const { ciphertext, senderKeyDistributionMessage: key } = await encryptGroupMessage({ group: to, meId: own, data });
+    const brought = { senderKeyDistributionMessage: { axolotlSenderKeyDistributionMessage: key, groupId: to } };
+    const { nodes, shouldIncludeDeviceIdentity } = await sock.createParticipantNodes(fresh, brought, {});
+    if (nodes.length !== fresh.length) throw new Error("not every device could be encrypted for");
+    const content = [{ tag: "enc", attrs: { v: "2", type: "skmsg" }, content: ciphertext }];
+    if (nodes.length) content.unshift({ tag: "participants", attrs: {}, content: nodes });
+    if (shouldIncludeDeviceIdentity)
+      content.push({ tag: "device-identity", attrs: {}, content: baileys.encodeSignedDeviceIdentity(this.creds.account, true) });
+    const attrs = { id, to, type: kindOf(message), addressing_mode: group.addressingMode ?? "lid", ...changeOf(message) };
+    this.given.set(id, { group: to, devices });
+    return baileys.encodeBinaryNode({ tag: "message", attrs, content });
+  }
+
+  // WhatsApp has the message, and with it those devices the key.
+  async keyGiven(id, error) {
+    const given = this.given.get(id);
+    this.given.delete(id);
+    if (!given || error) return;
+    const { [given.group]: had = {} } = await this.keys.get("sender-key-memory", [given.group]);
+    if (given.devices.every((jid) => had[jid])) return;
+    const now = { ...had, ...Object.fromEntries(given.devices.map((jid) => [jid, true])) };
+    await this.keys.set({ "sender-key-memory": { [given.group]: now } });
+  }
+
+  async group(jid) {
+    const known = this.groups.get(jid);
+    if (known && Date.now() - known.at < GROUP_KNOWN_MS) return known.value;
+    const value = await this.sock.groupMetadata(jid).catch((error) => {
+      if ([403, 404, 406].includes(Number(error?.data))) throw new Refused("the account is in no such group");
+      throw error;
+    });
+    this.groups.set(jid, { at: Date.now(), value });
+    return value;
   }
 
   // As Baileys' own question for devices, which renews the session with everybody whom it asks about. Here a chat goes
@@ -523,6 +579,11 @@ function kindOf(message) {
   return "text";
 }
 
+function changeOf({ protocolMessage }) {
+  if (protocolMessage?.editedMessage) return { edit: "1" };
+  return protocolMessage?.type === baileys.proto.Message.ProtocolMessage.Type.REVOKE ? { edit: "7" } : {};
+}
+
 async function written(text, content, to) {
   if (content === null || content.type === "text") return textMessage(content?.text ?? text, content, to);
   const keyOf = (ref) => ({
@@ -535,6 +596,7 @@ async function written(text, content, to) {
     location: () => ({
       location: { degreesLatitude: content.latitude, degreesLongitude: content.longitude, name: content.name, address: content.address },
     }),
+    contact: () => ({ contacts: { displayName: content.name, contacts: [{ displayName: content.name, vcard: cardOf(content) }] } }),
     reaction: () => ({ react: { text: content.emoji ?? "", key: keyOf(content.target) } }),
     edit: () => ({ text: content.text, edit: keyOf(content.target) }),
     revoke: () => ({ delete: keyOf(content.target) }),
@@ -542,6 +604,14 @@ async function written(text, content, to) {
   }[content.type];
   if (!wanted) throw new Refused(`this engine cannot send a message of type ${content.type}`);
   return baileys.generateWAMessageContent(wanted(), { logger: silent, userJid: to });
+}
+
+// A card as phones write it. What stands in a line of its own must not begin another one.
+function cardOf({ name, phone, organisation }) {
+  const plain = (text) => String(text).replace(/[\\;,]/g, (each) => `\\${each}`).replace(/[\r\n]+/g, " ");
+  const of = organisation ? [`ORG:${plain(organisation)};`] : [];
+  const number = `TEL;type=CELL;type=VOICE;waid=${phone}:+${phone}`;
+  return ["BEGIN:VCARD", "VERSION:3.0", `FN:${plain(name)}`, ...of, number, "END:VCARD"].join("\n");
 }
 
 function textMessage(text, content, to) {

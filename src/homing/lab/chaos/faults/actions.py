@@ -6,6 +6,8 @@ import signal
 import sqlite3
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from pathlib import Path
 
 from homing.demo.plan import Unworkable
 from homing.flows.moves.milestones import Milestone
@@ -59,6 +61,25 @@ async def wake_instance(stage: Stage, url: str) -> None:
         os.kill(process.pid, signal.SIGCONT)
     else:
         await start_instance(stage, url)
+
+
+async def kill_engine(stage: Stage, url: str) -> None:
+    """kill -9 of the engine's process, which the instance starts anew. Raises Unworkable."""
+    found = await asyncio.to_thread(_engines_of, stage.demo.instances[url].pid)
+    if not found:
+        raise Unworkable(f"{url} has no process of an engine")
+    for pid in found:
+        os.kill(pid, signal.SIGKILL)
+
+
+def _engines_of(parent: int) -> list[int]:
+    found = []
+    for each in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            is_child = int((each / "stat").read_text().rpartition(")")[2].split()[1]) == parent
+            if is_child and b"sidecar.mjs" in (each / "cmdline").read_bytes():
+                found.append(int(each.name))
+    return found
 
 
 async def hang_instance(stage: Stage, url: str) -> None:

@@ -28,6 +28,7 @@ class Needs(Enum):
     OWN_DATABASE = "SQLite, or a PostgreSQL of this run's own"
     REDIS = "Redis"
     LINUX = "Linux"
+    REAL_ENGINE = "--engine baileys"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,7 @@ class FaultKind:
             Needs.OWN_DATABASE: wanted.database in (SQLITE, OWN_POSTGRES),
             Needs.REDIS: wanted.redis,
             Needs.LINUX: ON_LINUX,
+            Needs.REAL_ENGINE: wanted.engine is not None and ON_LINUX,
         }
         return self.equipment.lacking() if there[self.needs] else self.needs.value
 

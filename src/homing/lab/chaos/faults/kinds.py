@@ -96,6 +96,20 @@ INSTANCES = (
     ),
 )
 
+ENGINES = (
+    borne(
+        "engine-kill",
+        "the engine's own process is killed, and started again under the same grants",
+        actions.kill_engine,
+        actions.nothing,
+        10.0,
+        0.0,
+        needs=Needs.REAL_ENGINE,
+    ),
+)
+OF_A_REAL_ENGINE = ("kill", "freeze", "terminate", "stall", "engine-kill", "cut-off", "store-cut", "store-locked")
+"""What a real engine is tried with, unless others are named."""
+
 _ON_THE_WAY_BACK = (
     Milestone.READ,
     Milestone.CHOSEN,
@@ -246,4 +260,4 @@ STORES = (
     ),
 )
 
-KINDS = {kind.name: kind for kind in (*INSTANCES, *GATEWAYS, *MILESTONES, *STORES, *GROUND)}
+KINDS = {kind.name: kind for kind in (*INSTANCES, *ENGINES, *GATEWAYS, *MILESTONES, *STORES, *GROUND)}

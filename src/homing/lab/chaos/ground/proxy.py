@@ -19,6 +19,7 @@ PIECE_BYTES = 64 * 1024
 PIECES_HELD = 16
 """Pieces of data on their way in one direction of a connection; beyond them the sender has to wait."""
 _SLOW_STEP_S = 0.05
+CLOSED_WITHIN_S = 5.0
 _RESET = struct.pack("ii", 1, 0)
 _BACKLOG = 1024
 
@@ -69,7 +70,9 @@ class Way:
         joined = tuple(self._joined)
         for each in joined:
             each.reset()
-        await asyncio.gather(*(each.over.wait() for each in joined))
+        with suppress(TimeoutError):  # what was cut in the midst of joining may never hear of it
+            async with asyncio.timeout(CLOSED_WITHIN_S):
+                await asyncio.gather(*(each.over.wait() for each in joined))
 
     async def until_let(self, direction: Direction) -> WayConditions:
         """The conditions, as soon as bytes may go that way."""

@@ -10,6 +10,7 @@ from litestar.params import HeaderParameter, QueryParameter
 from litestar.response import Stream
 
 from homing.decide.reports.codes import without_codes
+from homing.flows.media.inbound import InboundFiles
 from homing.model.directory.access import Scope
 from homing.model.errors import Code, Problem
 from homing.model.fleet import SessionId
@@ -35,7 +36,8 @@ _encode = msgspec.json.Encoder().encode
 
 
 class EventView(msgspec.Struct):
-    """One event. `kind` and `payload` are the instance's own; whose it is was looked up by its session."""
+    """One event. `kind` and `payload` are the instance's own, but for the address of a message's file, which is ours;
+    whose it is was looked up by its session."""
 
     sequence: int
     id: str
@@ -88,19 +90,21 @@ async def events(
 
     if EVENT_STREAM not in request.headers.get("accept", ""):
         rows = await read(after or 0, aside=False, at_most=limit)
-        shown = [view(row, caller) for row in rows]
+        shown = [view(row, caller, gateway.inbound) for row in rows]
         return Response(Listing(shown, rows[-1].sequence if len(rows) == limit else None))
     resumed = _resumed(last_event_id, after)
     begin = resumed if resumed is not None else await gateway.stores.events.last_sequence()
     allowed = still_allowed(request, gateway, caller)
     place = gateway.feed.admit(caller)
-    stream = gateway.feed.stream(place, begin, read, lambda event: _encode(view(event, caller)), allowed)
+    stream = gateway.feed.stream(
+        place, begin, read, lambda event: _encode(view(event, caller, gateway.inbound)), allowed
+    )
     return Stream(stream, media_type=EVENT_STREAM, headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
 
 
-def view(event: Event, caller: Caller) -> EventView:
+def view(event: Event, caller: Caller, files: InboundFiles) -> EventView:
     """The event as this caller may see it: a code that links a phone is for the keys that may link one."""
-    payload = event.payload
+    payload = files.shown(event)
     if not caller.key.scope.allows(Scope.ADMIN):
         payload = without_codes(payload, typed=not event.kind.startswith("message"))
     return EventView(
