@@ -160,7 +160,7 @@ async def test_numbers_have_no_gap_although_several_append_at_once(telling: Tell
     await asyncio.gather(*(telling.append(*burst) for burst in bursts))
     endpoint = await telling.endpoints.find(EndpointId("one"))
     assert endpoint is not None
-    due = await telling.deliveries.due(endpoint, limit=1000, busy=(), busy_lanes=())
+    due = await telling.deliveries.due(endpoint, limit=1000, busy=())
     events = [each.event for each in due if each.event is not None]
     assert sorted(each.session_sequence or 0 for each in events) == list(range(1, 41))
     for chat in "012":
@@ -185,9 +185,9 @@ async def test_of_an_ordered_lane_the_first_is_due_alone(telling: Tellings) -> N
     await telling.append(telling.fact("message_received", message={"id": "M9", "from": "b@c.us"}))
     endpoint = await telling.endpoints.find(EndpointId("one"))
     assert endpoint is not None
-    first = await telling.deliveries.due(endpoint, limit=10, busy=(), busy_lanes=())
+    first = await telling.deliveries.due(endpoint, limit=10, busy=())
     assert [each.delivery.lane for each in first] == ["session-1|a", "session-1|b"]
-    assert await telling.deliveries.due(endpoint, limit=10, busy=(), busy_lanes=("session-1|a", "session-1|b")) == []
+    assert await telling.deliveries.due(endpoint, limit=10, busy=[each.delivery.id for each in first]) == []
 
 
 async def test_an_endpoint_is_woken_once_however_many_ask(telling: Tellings) -> None:

@@ -69,9 +69,9 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "two-of-a-lane-at-once",
         "of an ordered chat the next event goes while the one before it is under way",
-        "homing/flows/deliveries/telling.py",
-        "        if not self.endpoint.settings.ordered:\n            return set()\n",
-        "        if self.endpoint.settings.ordered:\n            return set()\n",
+        "homing/store/deliveries/deliveries.py",
+        "        joined = joined.join(firsts, firsts.c.first == deliveries.c.event_sequence)\n",
+        "        joined = joined.join(firsts, firsts.c.lane == deliveries.c.lane)\n",
         _TURNS,
     ),
     Defect(

@@ -79,12 +79,6 @@ class _Turn:
     def busy(self) -> set[DeliveryId]:
         return {each.id for each in self.under_way.values()} | {each.delivery.id for each in self.ended}
 
-    @property
-    def busy_lanes(self) -> set[str]:
-        if not self.endpoint.settings.ordered:
-            return set()
-        return {each.lane for each in self.under_way.values()} | {each.delivery.lane for each in self.ended}
-
 
 class DeliveryTurns:
     """Does the turns. `look` sees to later ones; `counted` hears what came of each attempt, and how many s it took."""
@@ -177,7 +171,7 @@ class DeliveryTurns:
     async def _fetch(self, turn: _Turn) -> bool:
         """Look for what is due; whether there is any."""
         limit = self._policy.batch if turn.concurrency > 1 else 1
-        found = await self._deliveries.due(turn.endpoint, limit=limit, busy=turn.busy, busy_lanes=turn.busy_lanes)
+        found = await self._deliveries.due(turn.endpoint, limit=limit, busy=turn.busy)
         turn.queue.extend(found)
         return bool(found)
 

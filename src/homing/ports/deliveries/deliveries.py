@@ -95,9 +95,7 @@ class Endpoints(Protocol):
 class Deliveries(Protocol):
     """Events on their way to endpoints. Raises StoreUnavailable from every method."""
 
-    async def due(
-        self, endpoint: EndpointRecord, *, limit: int, busy: Collection[DeliveryId], busy_lanes: Collection[str]
-    ) -> list[DueDelivery]:
+    async def due(self, endpoint: EndpointRecord, *, limit: int, busy: Collection[DeliveryId]) -> list[DueDelivery]:
         """Those to be made now, without those under way; of an ordered endpoint's lane the first."""
         ...
 

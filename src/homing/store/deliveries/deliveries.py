@@ -73,14 +73,11 @@ def due(
     now: datetime,
     limit: int,
     busy: Collection[DeliveryId] = (),
-    busy_lanes: Collection[str] = (),
 ) -> list[DueDelivery]:
     """Deliveries to be made now, the longest due first, apart from those under way. Of an ordered endpoint the first
     of each lane, if that is due."""
-    statement = _due_statement(dialect_of(connection), ordered=endpoint.settings.ordered, beside_lanes=bool(busy_lanes))
+    statement = _due_statement(ordered=endpoint.settings.ordered)
     asked: dict[str, Any] = {"endpoint": endpoint.id, "now": now, "limit": limit + len(busy)}
-    if busy_lanes:
-        asked["busy_lanes"] = sorted(busy_lanes)
     found = [row for row in connection.execute(statement, asked) if row.id not in busy]
     return [_due_of(row) for row in found[:limit]]
 
@@ -93,19 +90,18 @@ def next_due(connection: Connection, id: EndpointId, *, ordered: bool) -> dateti
 
 
 @prepared
-def _due_statement(dialect: Dialect, *, ordered: bool, beside_lanes: bool) -> Select[Any]:
+def _due_statement(*, ordered: bool) -> Select[Any]:
     joined = deliveries.outerjoin(events, events.c.sequence == deliveries.c.event_sequence)
     if ordered:
         firsts = _firsts()
         joined = joined.join(firsts, firsts.c.first == deliveries.c.event_sequence)
-    statement = (
+    return (
         select(deliveries, *_OF_THE_EVENT)
         .select_from(joined)
         .where(deliveries.c.endpoint_id == _ENDPOINT, _PENDING, deliveries.c.due_at <= _NOW)
         .order_by(deliveries.c.due_at, deliveries.c.id)
         .limit(bindparam("limit"))
     )
-    return statement.where(~among(dialect, deliveries.c.lane, "busy_lanes")) if beside_lanes else statement
 
 
 @prepared

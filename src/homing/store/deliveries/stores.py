@@ -95,12 +95,10 @@ class SqlDeliveries:
     def __init__(self, database: Database, notices: StagedNotices) -> None:
         self._database, self._changes = database, Changes(database, notices)
 
-    async def due(
-        self, endpoint: EndpointRecord, *, limit: int, busy: Collection[DeliveryId], busy_lanes: Collection[str]
-    ) -> list[DueDelivery]:
+    async def due(self, endpoint: EndpointRecord, *, limit: int, busy: Collection[DeliveryId]) -> list[DueDelivery]:
         def found(connection: Connection) -> list[DueDelivery]:
             now = self._database.now(connection)
-            return deliveries.due(connection, endpoint, now=now, limit=limit, busy=busy, busy_lanes=busy_lanes)
+            return deliveries.due(connection, endpoint, now=now, limit=limit, busy=busy)
 
         return await self._database.read(found)
 
