@@ -165,3 +165,23 @@ async def test_an_account_that_needs_its_passkey_is_told_so_and_can_be_tried_aga
     assert (await everything.tell("scan", qr=code, phone=PHONE))[0] == 200
     out, err = await asyncio.wait_for(ran.communicate(), WAIT_S)
     assert (ran.returncode, json.loads(out)["status"]) == (0, "connected"), err
+
+
+async def test_a_login_that_another_program_had_is_imported_by_command_and_sends(everything: Everything) -> None:
+    folder, stock = everything.folder / "auth", Path(__file__).with_name("stock_client.mjs")
+    node, package = everything.installed.node, str(everything.installed.package)
+    words = (node, str(stock), package, json.dumps(everything.whatsapp), str(folder), PHONE, "628222000111")
+    old = await asyncio.create_subprocess_exec(*words)
+    assert await asyncio.wait_for(old.wait(), WAIT_S) == 0
+    bringing = ("sessions", "import", str(folder), "--account", "1", "--stopped", "--json")
+    refused = await everything.command(*bringing)
+    out, _ = await asyncio.wait_for(refused.communicate(), WAIT_S)
+    assert (refused.returncode, json.loads(out)["code"]) == (1, "session_in_use"), "it shows a code"
+    await everything.homing("accounts", "stop", "1")
+    done = json.loads(
+        await everything.homing("sessions", "import", str(folder), "--account", "1", "--stopped", "--json")
+    )
+    assert done["phone"] == PHONE
+    shown = json.loads(await everything.homing("accounts", "start", "1", "--json"))
+    assert shown["status"] in ("connected", "starting")
+    await everything.homing("send", "--account", "1", "--phone", "+628222000111", "by the new one")
