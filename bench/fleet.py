@@ -216,12 +216,14 @@ async def open_fleet(
     settings: Mapping[str, str] | None = None,
     families: tuple[str, ...] = (),
     strangers: bool = False,
+    restarts_empty: bool = False,
 ) -> AsyncIterator[Fleet]:
     """A demo on free ports; without a database, on SQLite. Its processes read the settings in `folder`/.env, if any.
 
     `gateway_database_url` is another way to the same database, which the gateways take. Without `reports` the gateways
     learn of a change by themselves, which some measurements are about. `families` are those of the instances, and
-    `strangers` those of them whom nobody has told us of.
+    `strangers` those of them whom nobody has told us of. `restarts_empty`: a model of somebody's gateway that begins
+    anew has none of its sessions open.
     """
     instances = len(families) or instances
     first = free_ports(instances + gateways)
@@ -239,6 +241,7 @@ async def open_fleet(
         settings=settings or {},
         families=families,
         strangers=strangers,
+        restarts_empty=restarts_empty,
     )
     wire = Wire(WireLimits(connections=1_100, waiting=200_000, connect_timeout_s=30))
     try:

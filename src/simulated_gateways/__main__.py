@@ -25,6 +25,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--url", help="the address by which it is reached; default: where it listens")
     parser.add_argument("--whatsapp", required=True, metavar="HOST:PORT", help="the simulated WhatsApp")
     parser.add_argument("--logins", type=Path, required=True, help="the file that keeps its sessions' logins")
+    parser.add_argument(
+        "--empty", action="store_true", help="its sessions stay closed until they are started, as WAHA's do"
+    )
     parser.add_argument("--fault-injection", action="store_true", help="PUT /faults says what befalls it")
     return asyncio.run(_serve(parser.parse_args(arguments)))
 
@@ -42,7 +45,7 @@ async def _serve(given: argparse.Namespace) -> int:
         print(f"Cannot listen on port {given.port}: {problem.strerror}.", file=sys.stderr)
         return 2
     url = given.url or model.url
-    line = DeviceLine(model, tcp(given.whatsapp), Logins.read(given.logins), url)
+    line = DeviceLine(model, tcp(given.whatsapp), Logins.read(given.logins), url, opens=not given.empty)
     await line.settled()
     running = asyncio.create_task(line.run())
     print(json.dumps({"pid": os.getpid(), "url": url}), flush=True)

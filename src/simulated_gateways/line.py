@@ -107,10 +107,18 @@ class Logins(Disk):
 
 
 class DeviceLine:
-    """Joins one model to a WhatsApp. `url` is what its messages are labelled with; `clock` tells unix seconds."""
+    """Joins one model to a WhatsApp. `url` is what its messages are labelled with; `clock` tells unix seconds. `opens`:
+    the sessions on its disk are open as it begins, as on a gateway that is told to restore all of them."""
 
     def __init__(
-        self, model: Model, dial: Dial, disk: Disk, url: str, *, clock: Callable[[], float] = time.time
+        self,
+        model: Model,
+        dial: Dial,
+        disk: Disk,
+        url: str,
+        *,
+        opens: bool = True,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._model, self._dial, self._logins, self._url, self._clock = model, dial, disk, url, clock
         self._links: dict[str, Link] = {}
@@ -118,7 +126,7 @@ class DeviceLine:
         self._gate = asyncio.Semaphore(AT_ONCE)
         model.line = self
         for name in disk.devices:
-            model.add(name, paired=True, phone=disk.phones[name])
+            model.add(name, open=opens, paired=True, phone=disk.phones[name])
 
     epoch: int | None = None
     """What its messages are labelled with beside the address: such gateways know of none."""

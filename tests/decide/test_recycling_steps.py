@@ -54,7 +54,14 @@ def test_only_another_boot_is_a_new_process() -> None:
 
 @pytest.mark.parametrize(
     ("was_away", "uptime_s", "is_new"),
-    [(False, 90_000.0, False), (False, None, False), (True, None, True), (False, 20.0, True), (False, 58.0, False)],
+    [
+        (False, 90_000.0, False),
+        (False, None, False),
+        (True, None, True),
+        (False, 20.0, True),
+        (False, 58.0, True),
+        (False, 61.0, False),
+    ],
 )
 def test_where_boots_have_no_names_its_being_away_or_its_age_tells(
     was_away: bool, uptime_s: float | None, is_new: bool

@@ -1,5 +1,5 @@
-"""Four instances with a hundred sessions are started anew one after the other by a supervisor, while people send: real
-processes all, sessions are handed over, and no request fails."""
+"""Instances are started anew by a supervisor, while people send: real processes all. Where sessions can be handed over
+no request fails; elsewhere those that were announced are away, and come back at the rate of their gateway."""
 
 import asyncio
 import json
@@ -70,7 +70,7 @@ async def supervised(**fleet: Any) -> AsyncIterator[tuple[Fleet, Supervisor]]:
         **fleet.pop("settings", {}),
     }
     try:
-        async with open_fleet(accounts=100, contacts=10, settings=settings, **fleet) as up:
+        async with open_fleet(**{"accounts": 100, "contacts": 10, **fleet}, settings=settings) as up:
             supervisor.up = up
             yield up, supervisor
     finally:
@@ -125,3 +125,68 @@ async def test_where_sessions_can_be_handed_over_no_request_fails() -> None:
         assert failed == [], (len(failed), len(up.answered), failed[0].document)
         assert len(up.answered) > 300
         assert up.lost_and_doubled() == (0, 0)
+
+
+async def opened_at(up: Fleet, url: str) -> dict[str, float]:
+    """When each session came up on a gateway that lists those that are open, asked over and over until cancelled."""
+    found: dict[str, float] = {}
+    headers = {"X-Api-Key": up.demo.secrets.instance_api_key}
+    while len(found) < len(up.on(url)):
+        reply = await up.wire.call("GET", url, "/api/sessions", headers=headers, timeout_s=2)
+        for row in [] if isinstance(reply, Fault) else json.loads(reply.body):
+            if row["status"] == "WORKING":
+                found.setdefault(row["name"], time.monotonic())
+        await asyncio.sleep(0.2)
+    return found
+
+
+async def test_where_they_cannot_those_announced_are_away_and_come_back_at_their_gateways_rate() -> None:
+    """WAHA opens nothing by itself when it begins anew: what it lost is started, six a minute."""
+    settings = {"HOMING_SEND_DEADLINE": "3"}
+    fleet: dict[str, Any] = {"families": ("webjs", "waha"), "accounts": 16, "restarts_empty": True}
+    async with supervised(settings=settings, **fleet) as (up, supervisor):
+        _, theirs = up.demo.instances
+        stay = {each.session_id for each in up.on(theirs)}
+        assert len(stay) == 8
+        number = next(row["id"] for row in (await up.api("/instances"))["data"] if row["url"] == theirs)
+        async with load(up):
+            await asyncio.sleep(EVERY_S)
+            refused_status, refused = await up.call("POST", f"/api/v1/instances/{number}/recycle", {})
+            assert refused_status in (200, 201, 202), refused
+            over = await ended(up, 1, within_s=60)
+            assert (over[0]["state"], supervisor.told) == ("failed", []), "nobody said that they may be away"
+            status, document = await up.call("POST", f"/api/v1/instances/{number}/recycle", {"with_gap": True})
+            assert status in (200, 201, 202), document
+            while len(supervisor.away.get(theirs, ())) < 2:  # noqa: ASYNC110 - its process is begun by another task
+                await asyncio.sleep(0.05)
+            async with asyncio.timeout(180):
+                up_at = await opened_at(up, theirs)
+            await ended(up, 2, within_s=60)
+            await asyncio.sleep(EVERY_S + 2)
+        [told] = supervisor.told
+        assert told["sessions_left"] == len(stay), "what is announced is what was away"
+        assert up_at.keys() == stay
+        came = sorted(up_at.values())
+        began_s, process_up_s = supervisor.away[theirs]
+        windows = [sum(at <= other < at + 58.0 for other in came) for at in came]
+        assert max(windows) <= 6, [round(at - process_up_s, 1) for at in came]
+        assert came[5] - process_up_s < 45.0, "the first six come at once"
+        assert came[-1] - came[0] < 90.0
+        failed = [each for each in up.answered if each.status != 200]
+        assert {each.session_id for each in failed} <= stay, "nobody else notices"
+        early = [each for each in failed if each.at_s < began_s]
+        late = [each for each in failed if each.at_s - each.took_s > up_at[each.session_id] + 5.0]
+        assert (early, late) == ([], []), "nor do they before it, or once they are back"
+        assert failed, "the gap is there"
+        assert up.lost_and_doubled() == (0, 0)
+
+
+async def ended(up: Fleet, count: int, *, within_s: float) -> list[dict[str, Any]]:
+    """So many recycles, once all of them are over; the newest first."""
+    until_s = time.monotonic() + within_s
+    while True:
+        rows: list[dict[str, Any]] = (await up.api("/recycles"))["data"]
+        if len(rows) == count and all(row["ended_at"] is not None for row in rows):
+            return rows
+        assert time.monotonic() < until_s, [(row["state"], row["result"]) for row in rows]
+        await asyncio.sleep(0.5)

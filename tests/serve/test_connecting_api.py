@@ -1,7 +1,8 @@
 """Having gateways report to us: the owner's addresses kept, what a start loses set again, and all of it undone."""
 
+import dataclasses
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
@@ -160,6 +161,34 @@ async def test_what_a_start_of_the_gateway_lost_is_set_again(fleet: foreign.Flee
         assert await model.report(name, Told("incoming")) == [200]
         assert await kinds(fleet, account) == ["message_received"]
         assert "0 sessions told again" in await fleet.gateway.moving.connecting.tick(TICK)
+
+
+@only("waha")
+async def test_sessions_that_are_started_anew_to_be_told_again_come_at_their_gateways_rate(
+    fleet: foreign.Fleet,
+) -> None:
+    model, names = fleet.models["waha"][0], [f"s{number}" for number in range(5)]
+    assert isinstance(model, Waha)
+    for number, name in enumerate(names):
+        phone = f"62800000011{number}"
+        model.add(name, paired=True, phone=phone)
+        body = {"workspace_id": 1, "phone": phone, "session_id": name, "start": False, "instance_url": at(model)}
+        assert (await fleet.call("POST", "/accounts", body)).status_code == 201
+    await connect(fleet, model)
+    number = (await fleet.instance(at(model)))["id"]
+    await fleet.call("PATCH", f"/instances/{number}", {"labels": {"starts_per_min": "2"}})
+    model.hooks.clear()
+    model.restarted.clear()
+    connecting = fleet.gateway.moving.connecting
+    assert "2 sessions told again" in await connecting.tick(TICK)
+    assert len(model.restarted) == 2
+    late = dataclasses.replace(TICK, at=TICK.at + timedelta(minutes=4 + number))
+    connecting._healthy_for_s = lambda _: 3_600.0
+    assert "1 instances looked at, 0 sessions told again" in await connecting.tick(late), "the others still wait"
+    await fleet.call("PATCH", f"/instances/{number}", {"labels": {"starts_per_min": "none"}})
+    assert "3 sessions told again" in await connecting.tick(late)
+    assert sorted(model.restarted) == names
+    assert "0 instances looked at" in await connecting.tick(late), "nobody waits any more"
 
 
 @only("evolution")

@@ -72,10 +72,12 @@ class Starter:
         options += ["--log-level", "debug"] if apart.tells_all else []
         return self._start(name, "homing.cli", options, settings, apart)
 
-    def other_gateway(self, number: int, whatsapp_address: str) -> Child:
-        """A model of other people's gateways. What it knows of its sessions is on its disk."""
+    def other_gateway(self, number: int, whatsapp_address: str, *, again: bool = False) -> Child:
+        """A model of other people's gateways. What it knows of its sessions is on its disk; one that starts `again` may
+        have none of them open."""
         url, port = self.plan.instance_urls[number - 1], self.plan.listening_ports[number - 1]
         options = [self.plan.family(url), "--port", str(port), "--url", url, "--whatsapp", whatsapp_address]
+        options += ["--empty"] if again and self.plan.restarts_empty else []
         name = self.plan.instance_name(number)
         return self._start(
             name,
@@ -172,7 +174,7 @@ class Demo:
         self.instances[url] = (
             self.starter.instance(number, self.whatsapp_address, again=True)
             if ours
-            else self.starter.other_gateway(number, self.whatsapp_address)
+            else self.starter.other_gateway(number, self.whatsapp_address, again=True)
         )
 
     def start_gateway_again(self, url: str, more: Mapping[str, str] | None = None) -> None:

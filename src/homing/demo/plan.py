@@ -125,6 +125,8 @@ class DemoPlan:
     """The gateway family of each instance; none: all are our own, which speak webjs."""
     strangers: bool = False
     """Other people's gateways run with their sessions, and nobody has told us: no instance of them, and no account."""
+    restarts_empty: bool = False
+    """Other people's gateways whose process begins anew open none of their sessions by themselves."""
     engine: RealEngine | None = None
     """What our own instances speak WhatsApp with, in its real protocol; None: the simulated engine."""
 

@@ -207,6 +207,22 @@ DEFECTS: tuple[Defect, ...] = (
         _RECYCLED,
     ),
     Defect(
+        "back-within-seconds-is-old",
+        "a process that is back within seconds is waited for until the hour is over",
+        "homing/decide/fleet/recycling.py",
+        "seen.uptime_s < since.total_seconds()",
+        "seen.uptime_s + 5 < since.total_seconds()",
+        _RECYCLED,
+    ),
+    Defect(
+        "told-again-all-at-once",
+        "sessions that are started anew to be told where they report are started all at once",
+        "homing/flows/webhooks/connecting.py",
+        "if calls.restarts and not await self._has_its_turn(session, url):",
+        "if calls.several and not calls.restarts:",
+        (tests("serve/test_connecting_api.py"),),
+    ),
+    Defect(
         "old-boot-is-new",
         "the process that was to end is taken for the new one",
         "homing/decide/fleet/recycling.py",

@@ -9,6 +9,7 @@ from homing.flows.background.alerts import AlertBook
 from homing.flows.discovery.listings import Lists, RecentLists
 from homing.flows.failover.fitness import RECOGNISE_TIMEOUT_S, Fitness
 from homing.flows.failover.watching import Watching
+from homing.flows.operations.start_turns import StartTurns
 from homing.flows.sending.send import Saw
 from homing.flows.webhooks.connecting import Connecting
 from homing.flows.webhooks.intake import Intake
@@ -63,6 +64,7 @@ def connecting_of(
         settings.our_url,
         settings.own_key_secret,
         healthy_for_s,
+        StartTurns(stores.directory, fleet, clock),
         exit_proxies,
     )
 

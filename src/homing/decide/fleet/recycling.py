@@ -13,7 +13,6 @@ from homing.model.fleet import InstanceUrl
 from homing.model.instances.recycling import Recycle, RecycleState
 
 COMES_UP_WITHIN = timedelta(hours=1)
-_UPTIME_MARGIN_S = 5.0
 LABEL = "recycle"
 """An instance's label: `no` keeps it from being recycled by itself, `gap` lets sessions be away that cannot leave."""
 
@@ -107,7 +106,8 @@ def _waiting(now_is: Recycle, seen: SeenInstance, now: datetime) -> RecycleStep:
 def _is_new(now_is: Recycle, seen: SeenInstance, since: timedelta) -> bool:
     if now_is.incarnation is not None:
         return seen.incarnation is not None and seen.incarnation != now_is.incarnation
-    is_young = seen.uptime_s is not None and seen.uptime_s + _UPTIME_MARGIN_S < since.total_seconds()
+    # No margin: a process may be back within a second of that word, and one from before it is older by far.
+    is_young = seen.uptime_s is not None and seen.uptime_s < since.total_seconds()
     return now_is.was_away or is_young
 
 

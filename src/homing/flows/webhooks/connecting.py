@@ -12,6 +12,7 @@ import structlog
 from homing.decide.fleet.own_keys import report_secret
 from homing.decide.reports import connecting
 from homing.decide.reports.connecting import Wiring, WiringPlan
+from homing.flows.operations.start_turns import StartTurns
 from homing.flows.webhooks.senders import ReportingFleet
 from homing.model.errors import Code, Problem
 from homing.model.fleet import Instance, InstanceMode, InstanceUrl, SessionId
@@ -66,13 +67,16 @@ class Connecting:
         our_url: str,
         secret: bytes,
         healthy_for_s: Callable[[InstanceUrl], float | None],
+        turns: StartTurns,
         proxies: KnowsExitProxies | None = None,
     ) -> None:
-        """`healthy_for_s` tells since when an instance answers; None for one that does not. `proxies` tells by which
-        proxy a session goes out, for those that have to be started anew to be told."""
+        """`healthy_for_s` tells since when an instance answers; None for one that does not. For sessions that have to
+        be started anew to be told: `turns` says when, and `proxies` by which proxy each goes out."""
         self._fleet, self._directory, self._targets = fleet, directory, targets
         self._native_of, self._our_url, self._secret = native_of, our_url, secret
-        self._healthy_for_s, self._proxies = healthy_for_s, proxies
+        self._healthy_for_s, self._turns, self._proxies = healthy_for_s, turns, proxies
+        self._waiting: set[InstanceUrl] = set()
+        """Where sessions that are to be told again wait for their turns."""
 
     async def connect(self, url: InstanceUrl, *, replace: bool = False, dry_run: bool = False) -> Wired:
         """Have the sessions that are placed on the instance report to us. Raises Problem."""
@@ -191,6 +195,7 @@ class Connecting:
 
     async def _kept(self, instance: Instance, calls: WebhookCalls) -> int:
         """How many sessions had to be told again. Where somebody set another address since, that stays."""
+        self._waiting.discard(instance.url)
         remembered = await self._targets.of(instance.url)
         placed = {each.session_id for each in await self._directory.placed_on(instance.url)}
 
@@ -202,11 +207,23 @@ class Connecting:
             if not _is_lost(found, calls, remembered[session]):
                 log.warning("A session reports elsewhere since; it is left so", session_id=session, url=url)
                 return 0
+            if calls.restarts and not await self._has_its_turn(session, url):
+                return 0
             fault = await self._told(calls, session, instance, wanted)
             log.warning("A session had stopped reporting here; it was told again", session_id=session, url=url)
             return int(fault is None)
 
         return sum(await _few_at_once(one, [each for each in remembered if each in placed]))
+
+    async def _has_its_turn(self, session: SessionId, url: InstanceUrl) -> bool:
+        """Whether the session may be started anew now, by its gateway's rate; else the next tick comes back to it."""
+        try:
+            await self._turns.take(session, url, waits_s=0.0)
+        except Problem as problem:
+            self._waiting.add(url)
+            log.info("A session stopped reporting here; its turn comes", session_id=session, reason=problem.detail)
+            return False
+        return True
 
     async def _told(
         self, calls: WebhookCalls, session: SessionId, instance: Instance, wanted: WebhookWanted
@@ -265,7 +282,10 @@ class Connecting:
 
     def _is_due(self, instance: Instance, minute: int) -> bool:
         well_for_s = self._healthy_for_s(instance.url)
-        return well_for_s is not None and (well_for_s < STARTED_LATELY_S or minute % EACH_MINUTES == instance.id % 10)
+        if well_for_s is None:
+            return False
+        lately = well_for_s < STARTED_LATELY_S or instance.url in self._waiting
+        return lately or minute % EACH_MINUTES == instance.id % 10
 
 
 def _is_lost(found: WebhookFound, calls: WebhookCalls, kept: Mapping[str, Any] | None) -> bool:
