@@ -1,6 +1,7 @@
 """What the wire writes, what it reads, and which connection it uses for it."""
 
 import asyncio
+import gc
 import shutil
 import socket
 import ssl
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 from scripted_peers import Peer, Serve, answer, saying, silence
 
+from homing.drivers.http.connection import Connection
 from homing.drivers.http.lanes import Lane, in_lane
 from homing.drivers.http.wire import Reply, Wire, WireLimits
 from homing.model.sends.faults import Fault, Phase
@@ -385,3 +387,17 @@ async def test_tls_is_spoken_to_an_https_address(nothing_left: None, tmp_path: P
     await wire.close()
     await distrustful.close()
     await peer.stop()
+
+
+async def test_a_connection_that_was_closed_is_gone_without_the_collector(wire: Wire, serve: Serve) -> None:
+    """Which looks for pairs that hold each other once in hours: nobody is to wait for it on every call."""
+    peer = await serve(saying(answer(), then_close=True))
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(3):
+            await get(wire, peer.url)
+        await asyncio.sleep(0.1)
+        assert [each for each in gc.get_objects() if isinstance(each, Connection)] == []
+    finally:
+        gc.enable()

@@ -35,10 +35,16 @@ async def test_a_send_to_who_opted_out_is_422_in_every_spelling(api: Api, writte
     assert (await api.send(account, "another", phone="+62811801642")).status_code == 200
 
 
-async def test_both_spellings_of_a_brazilian_number_are_one_person(api: Api) -> None:
+@pytest.mark.parametrize("keyed", [{}, {"idempotency_key": "k"}])
+@pytest.mark.parametrize(
+    ("opted", "written"), [("+551187654321", "+5511987654321"), ("+5511987654321", "+551187654321")]
+)
+async def test_both_spellings_of_a_brazilian_number_are_one_person(
+    api: Api, opted: str, written: str, keyed: dict[str, str]
+) -> None:
     account = await placed(api)
-    await opted_out(api, "+551187654321")
-    refused = await api.send(account, "after", phone="+5511987654321")
+    await opted_out(api, opted)
+    refused = await api.send(account, "after", phone=written, **keyed)
     assert refused.json()["code"] == "recipient_opted_out"
 
 

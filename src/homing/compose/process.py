@@ -43,10 +43,10 @@ YOUNG_MAX = 5_000
 MIDDLE_AFTER = 2
 """Looks at the young before it looks at the middle generation, which takes it as many milliseconds as there are
 thousands of them: with Python's own 10, a tenth of a second while a sync of 100,000 sessions is under way."""
-FULL_AFTER = 500
+FULL_AFTER = 200
 """Looks at the middle generation before it looks at everything, for which all requests wait: half a second beside such
 a sync, in which there were two of them with Python's own 10. Cycles that nobody holds any more wait as long, until
-there are five million objects: some hundred megabytes."""
+there are two million objects: so what is made and lost by the hundred breaks its own cycles."""
 
 
 def serve_until_stopped(settings: Settings, reached: Callable[[str], None] = lambda _: None) -> int:

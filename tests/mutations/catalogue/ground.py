@@ -138,4 +138,12 @@ DEFECTS: tuple[Defect, ...] = (
         "handlers=[logging.StreamHandler()]",
         (tests("serve/test_logs.py"),),
     ),
+    Defect(
+        "connections-that-hold-themselves",
+        "a connection that was closed stays in memory until the collector looks at everything",
+        "homing/drivers/http/connection.py",
+        "        self._parser = self._poll = None\n",
+        "        self._poll = None\n",
+        (tests("drivers/test_wire_calls.py"),),
+    ),
 )

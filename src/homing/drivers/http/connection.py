@@ -55,7 +55,7 @@ class Connection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._poll: Any = None
-        self._parser = httptools.HttpResponseParser(self)
+        self._parser: Any = httptools.HttpResponseParser(self)
         self._idle_s = self._kept_s = idle_s
         self._head_limit_bytes = head_limit_bytes
         self._on_free, self._on_gone = on_free, on_gone
@@ -184,7 +184,8 @@ class Connection(asyncio.Protocol):
         if isinstance(exc, ssl.SSLError) and is_refusal_of_ours(exc) and self.asked == 1 and not self._head_read:
             self._end(Fault(Phase.CONNECT_BROKEN, tls_words(exc)))
         self._lost(str(exc or "closed by the peer"))
-        self._poll = None
+        # It and we hold each other, and the collector looks for such pairs rarely: they would pile up for hours.
+        self._parser = self._poll = None
         if not self.closed.done():
             self.closed.set_result(None)
 
