@@ -239,6 +239,10 @@ def damaged(data: bytes, how: str) -> bytes:
             return head.replace(b"scrypt", b"nothing") + text
         case "headless":
             return b"homing session\n" + text
+        case "bottomless":
+            return b"homing session\n" + b"[" * 4_000 + b"\n" + text
+        case "endless":
+            return head.replace(b'"n": 131072', b'"n": Infinity') + text
         case "something else":
             return b"\x1f\x8b" + data
         case _:
@@ -255,6 +259,8 @@ def damaged(data: bytes, how: str) -> bytes:
         ("cheaper", "wrong_passphrase"),
         ("unsealed", "file_damaged"),
         ("headless", "file_damaged"),
+        ("bottomless", "file_damaged"),
+        ("endless", "file_damaged"),
         ("something else", "not_a_session"),
         ("empty", "not_a_session"),
     ],
@@ -426,6 +432,16 @@ def test_a_folder_that_is_none_or_not_whole_is_one_sentence(
     ran = here("import", str(broken(folder, how)), "--account", "s", "--stopped")
     assert (ran.code, sentence in ran.err, ran.err.count("\n")) == (code, True, 1), ran.err
     assert here.opened().login is None
+
+
+@pytest.mark.parametrize("deep", [900, 5_000])
+def test_a_key_that_is_nested_without_an_end_is_none(folder: Path, deep: int) -> None:
+    (folder / "session-628.json").write_text("[" * deep + "]" * deep)
+    assert "session-628.json" in baileys_folder.read(folder).broken
+    (folder / "creds.json").write_text("[" * deep + "]" * deep)
+    with pytest.raises(FileUnusable) as refused:
+        baileys_folder.read(folder)
+    assert refused.value.code == "file_damaged"
 
 
 def test_a_key_that_is_not_whole_can_be_done_without(here: Installation, folder: Path) -> None:

@@ -166,3 +166,8 @@ def test_what_no_chat_shows_in_a_comparable_way_is_not_looked_for() -> None:
 
 def test_all_looks_are_within_the_time_that_a_chat_waits() -> None:
     assert sum(LOOKED_FOR_AFTER_S) + 5.0 <= CHAT_WAITS_S
+
+
+def test_a_gateway_that_says_nothing_of_its_clock_settles_by_ids_alone() -> None:
+    assert unknown(asked(seen(), says_at=None), "says nothing of its clock")
+    assert isinstance(asked(seen("3EB0AA", text=None), says_at=None), Settlement)

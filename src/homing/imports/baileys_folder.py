@@ -103,14 +103,17 @@ def _seen(folder: Path) -> Seen:
 
 
 def _value(path: Path) -> Any | None:
-    """What is in a file; None if it is not whole. Baileys, too, takes such a key for one that is not there."""
+    """What is in a file, as Baileys 7 would have it: bytes in base64, where an older one wrote numbers.
+
+    None if it is not whole, or nested too deep: Baileys, too, takes such a key for one that is not there.
+    """
     try:
         if path.stat().st_size > FILE_MAX:
             return None
-        return json.loads(path.read_bytes())
+        return _modern(json.loads(path.read_bytes()))
     except OSError as error:
         raise FileUnusable("unreadable", f"{path} cannot be read: {error.strerror or error}") from None
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
 
 
@@ -139,8 +142,8 @@ def _phone(folder: Path, creds: dict[str, Any]) -> str:
 
 
 def _written(value: Any) -> str:
-    """As Baileys 7 writes it: bytes in base64, where an older one wrote numbers."""
-    return json.dumps(_modern(value), separators=(",", ":"), ensure_ascii=False)
+    """As Baileys 7 writes it."""
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
 def _modern(value: Any) -> Any:

@@ -77,7 +77,7 @@ def read(data: bytes) -> SealedFile:
     line, newline, text = data[len(MAGIC) :].partition(b"\n")
     try:
         header = json.loads(line[:HEADER_MAX]) if newline else None
-    except ValueError:
+    except (ValueError, RecursionError):
         header = None
     if not isinstance(header, dict) or not isinstance(header.get("version"), int):
         raise FileUnusable("file_damaged", "The file is not whole: its second line does not say how it is sealed")
@@ -94,14 +94,14 @@ def opened(file: SealedFile, passphrase: str) -> CarriedSession:
     """Raises FileUnusable for a wrong passphrase, and for a file that was changed."""
     try:
         salt, nonce, given, costs = _sealing(file.header)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise FileUnusable("file_damaged", f"The file cannot be read: its second line was changed ({error})") from None
     key, check = _derived(passphrase, salt, *costs)
     if not hmac.compare_digest(given, check):
         raise FileUnusable("wrong_passphrase", "The passphrase is not the one that the file was written with")
     try:
         return _meant(json.loads(AESGCM(key).decrypt(nonce, file.text, file.bound)))
-    except (InvalidTag, KeyError, TypeError, ValueError, binascii.Error):
+    except (InvalidTag, KeyError, TypeError, ValueError, OverflowError, RecursionError, binascii.Error):
         raise FileUnusable("file_damaged", "The file was damaged or changed; the passphrase is right") from None
 
 
@@ -114,7 +114,7 @@ def _derived(passphrase: str, salt: bytes, n: int, r: int, p: int) -> tuple[byte
 def _sealing(header: Mapping[str, Any]) -> tuple[bytes, bytes, bytes, tuple[int, int, int]]:
     """Salt, nonce, what tells a wrong passphrase, and the costs of trying one. A file does not get to fill the memory.
 
-    Raises KeyError, TypeError and ValueError.
+    Raises KeyError, TypeError, ValueError and OverflowError.
     """
     n, r, p = (int(header[name]) for name in ("n", "r", "p"))
     are_costs = 2 <= n <= _N_MAX and n & (n - 1) == 0 and 1 <= r <= _R_MAX and 1 <= p <= _P_MAX

@@ -46,7 +46,9 @@ def judged(
     wanted = content_of(record)
     if wanted is None:
         return Undecided("nothing but texts and files is looked for in a chat", final=True)
-    apart_s = abs((shown.says_at - now).total_seconds()) if shown.says_at is not None else 0.0
+    if shown.says_at is None:
+        return Undecided("its gateway says nothing of its clock, so its chat tells no time", final=True)
+    apart_s = abs((shown.says_at - now).total_seconds())
     if apart_s > CLOCKS_DIFFER_MAX_S:
         return Undecided(f"its gateway's clock is {apart_s:.0f} s off, so its chat tells no time", final=True)
     window = _Window.of(given, apart_s)

@@ -49,7 +49,7 @@ class Acceptor:
                 continue
             except OSError as error:
                 if error.errno not in _NO_ROOM:
-                    raise
+                    log.warning("A connection could not be taken in; those behind it wait a moment", error=str(error))
                 self._pause()
                 return
             connection.setblocking(False)
@@ -60,8 +60,10 @@ class Acceptor:
     async def _open(self, connection: socket.socket) -> None:
         try:
             await self._loop.connect_accepted_socket(self._make, connection, ssl=self._tls)
-        except OSError as error:
+        except BaseException as error:
             connection.close()
+            if not isinstance(error, OSError):
+                raise
             log.debug("A client left before its connection was open", error=str(error) or type(error).__name__)
 
     def _pause(self) -> None:
