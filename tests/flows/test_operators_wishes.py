@@ -311,9 +311,9 @@ async def test_a_session_that_is_there_already_does_not_migrate() -> None:
     ("status", "code", "next_step"),
     [
         (SessionStatus.STOPPED, Code.NOT_MOVABLE, "start it first"),
-        (SessionStatus.PAIRING, Code.NOT_MOVABLE, "paired"),
+        (SessionStatus.PAIRING, Code.NOT_MOVABLE, "link it first"),
         (SessionStatus.QUARANTINED, Code.NOT_MOVABLE, "start it"),
-        (SessionStatus.LOGGED_OUT, Code.SESSION_LOGGED_OUT, "pair it anew"),
+        (SessionStatus.LOGGED_OUT, Code.SESSION_LOGGED_OUT, "start it and link it first"),
     ],
 )
 async def test_a_session_that_does_not_run_does_not_migrate(status: SessionStatus, code: Code, next_step: str) -> None:
@@ -349,7 +349,7 @@ async def test_a_place_that_drains_or_lacks_a_label_is_unfit_and_named() -> None
         await it.bench.directory.change_instance(B, {"labels": {"region": "us", "proxy": "p1"}})
         problem = await it.refused(it.migrations.migrate(account, B))
         assert (problem.code, B in problem.detail) == (Code.INSTANCE_UNFIT, True)
-        assert "region=sg" in problem.detail
+        assert "has region=us, not sg" in problem.detail
         assert "proxy" not in problem.detail
         await it.bench.directory.set_instance_state(C, InstanceState.DRAINING)
         problem = await it.refused(it.migrations.migrate(account, C))
