@@ -44,7 +44,7 @@ def _parsed() -> argparse.Namespace:
     given.add_argument("--minutes", type=float, default=10.0, help="how long for each parser")
     given.add_argument("--seed", type=int, help="where to begin; by default somewhere, and it is said where")
     given.add_argument("--work", type=Path, metavar="FOLDER", help="where findings are left (parsers)")
-    asked = given.parse_args()
+    asked = given.parse_intermixed_args()  # names may follow the options, too
     unknown = sorted(set(asked.names) - set(NAMES))
     if unknown:
         given.error(f"there is no parser {', '.join(unknown)}; there are {', '.join(NAMES)}")

@@ -5,6 +5,7 @@ import itertools
 import json
 import secrets
 import time
+from abc import ABC, abstractmethod
 from base64 import b64encode
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -141,7 +142,7 @@ class Shown:
 
 
 @dataclass
-class Model:
+class Model(ABC):
     """A gateway on a port of its own. `fault` is what befalls every request: it hangs, is garbage, is a page, or
     says back what was asked."""
 
@@ -187,12 +188,13 @@ class Model:
         self.url = ""
         self.licensed = True
 
+    @abstractmethod
     def routes(self) -> list[web.RouteDef]:
-        raise NotImplementedError
+        """Where it listens, and what answers there."""
 
+    @abstractmethod
     def refusal(self, request: web.Request) -> web.StreamResponse | None:
         """The answer to a wrong key."""
-        raise NotImplementedError
 
     def add(self, name: str, **how: Any) -> Session:
         session = self.sessions[name] = Session(name, **how)
@@ -262,9 +264,9 @@ class Model:
         self.licensed = fault != "unlicensed"
         return said(200, {"fault": fault})
 
+    @abstractmethod
     def body_of(self, session: Session, told: Told) -> dict[str, Any] | None:
         """The body that the original sends; None for what it does not report."""
-        raise NotImplementedError
 
     def proof_of(self, session: Session, hook: dict[str, Any], body: bytes) -> dict[str, str]:
         """The headers by which the original shows whose report it is."""

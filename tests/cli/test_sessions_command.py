@@ -233,6 +233,8 @@ def damaged(data: bytes, how: str) -> bytes:
             return head.replace(b'"version": 1', b'"version": 2') + text
         case "costly":
             return head.replace(b'"n": 131072', b'"n": 268435456') + text
+        case "greedy":
+            return head.replace(b'"r": 8', b'"r": 32') + text
         case "cheaper":
             return head.replace(b'"n": 131072', b'"n": 1024') + text
         case "unsealed":
@@ -256,6 +258,7 @@ def damaged(data: bytes, how: str) -> bytes:
         ("turned", "file_damaged"),
         ("newer", "newer_version"),
         ("costly", "file_damaged"),
+        ("greedy", "file_damaged"),
         ("cheaper", "wrong_passphrase"),
         ("unsealed", "file_damaged"),
         ("headless", "file_damaged"),

@@ -27,7 +27,8 @@ PASSPHRASE_MIN = 8
 HEADER_MAX = 4096
 _N, _R, _P = 2**17, 8, 1
 """Scrypt with 128 MB: about half a second for whoever knows the passphrase, and for each that is tried."""
-_N_MAX, _R_MAX, _P_MAX = 2**20, 16, 4
+_P_MAX, _MEMORY_MAX = 4, 256 * 1024 * 1024
+"""Trying a passphrase takes `128 * n * r` bytes: 128 MiB for what is written here."""
 
 
 class FileUnusable(Exception):
@@ -117,7 +118,7 @@ def _sealing(header: Mapping[str, Any]) -> tuple[bytes, bytes, bytes, tuple[int,
     Raises KeyError, TypeError, ValueError and OverflowError.
     """
     n, r, p = (int(header[name]) for name in ("n", "r", "p"))
-    are_costs = 2 <= n <= _N_MAX and n & (n - 1) == 0 and 1 <= r <= _R_MAX and 1 <= p <= _P_MAX
+    are_costs = n >= 2 and n & (n - 1) == 0 and r >= 1 and 128 * n * r <= _MEMORY_MAX and 1 <= p <= _P_MAX
     if header["kdf"] != "scrypt" or header["aead"] != "aes-256-gcm" or not are_costs:
         raise ValueError("it is sealed in another way")
     return _bytes(header["salt"], 16), _bytes(header["nonce"], 12), _bytes(header["check"], 16), (n, r, p)

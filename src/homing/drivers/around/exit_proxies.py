@@ -115,8 +115,7 @@ class ExitingDriver:
     def file(
         self, instance: InstanceUrl, session_id: SessionId, file: InboundFile, *, most_bytes: int, timeout_s: float
     ) -> AbstractAsyncContextManager[FileStream | Fault]:
-        its = session_id
-        return self._inner.file(instance, its, file, most_bytes=most_bytes, timeout_s=timeout_s)
+        return self._inner.file(instance, session_id, file, most_bytes=most_bytes, timeout_s=timeout_s)
 
     async def _told(self, instance: InstanceUrl, starts: Sequence[SessionStart]) -> list[SessionStart | Fault]:
         """Each with its proxy; a Fault for one that must not be started."""

@@ -38,8 +38,7 @@ class ObservedDriver:
     def file(
         self, instance: InstanceUrl, session_id: SessionId, file: InboundFile, *, most_bytes: int, timeout_s: float
     ) -> AbstractAsyncContextManager[FileStream | Fault]:
-        its = session_id
-        return self._inner.file(instance, its, file, most_bytes=most_bytes, timeout_s=timeout_s)
+        return self._inner.file(instance, session_id, file, most_bytes=most_bytes, timeout_s=timeout_s)
 
     async def _refuse(self, instance: InstanceUrl, *_: Any, **__: Any) -> Fault:
         return Fault(Phase.PATH_NOT_FOUND, f"nothing was sent to it: {instance} is only observed")
