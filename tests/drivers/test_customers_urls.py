@@ -251,6 +251,31 @@ async def test_who_never_answers_costs_the_time_that_was_given(serve: Serve) -> 
     assert got == CallFailed(CallFailure.TIMED_OUT, "no whole answer within 0.2 s")
 
 
+BROKEN_ANSWERS = {
+    b"SSH-2.0-OpenSSH_9.2 secret-of-the-inside\r\n": "what answers there does not speak HTTP",
+    b"HTTP/1.1 200 OK\r\nContent-Length: secret\r\n\r\n": "what answers there does not speak HTTP",
+    b"HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\nsecret": "its answer broke off",
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nsecret": "its answer broke off",
+    b"": "the connection was closed before an answer came",
+}
+
+
+@pytest.mark.parametrize("raw", BROKEN_ANSWERS)
+async def test_how_a_connection_broke_is_said_without_the_bytes_that_came(serve: Serve, raw: bytes) -> None:
+    async def broken(peer: Peer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await peer.read(reader)
+        writer.write(raw)
+        await writer.drain()
+
+    peer = await serve(broken)
+    async with client() as to:
+        got = await post(to, peer.url, keep_bytes=1_000)
+        with pytest.raises(Unfetched) as met:
+            await fetched(to, peer.url)
+    assert got == CallFailed(CallFailure.BROKEN, BROKEN_ANSWERS[raw])
+    assert met.value.reason == BROKEN_ANSWERS[raw]
+
+
 async def test_nobody_listening_is_unreached(serve: Serve) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -203,4 +203,12 @@ DEFECTS: tuple[Defect, ...] = (
         "        if False:\n",
         _URLS,
     ),
+    Defect(
+        "strangers-bytes-shown",
+        "what answered a customer's URL is quoted as the parser found it, whoever it was",
+        "homing/drivers/egress/client.py",
+        '            return "what answers there does not speak HTTP"\n',
+        "            return str(error)\n",
+        _CALLS,
+    ),
 )

@@ -218,4 +218,19 @@ def _failed(error: Exception, timeout_s: float | None) -> CallFailed:
         case _ if isinstance(error, aiohttp.ClientConnectorError):
             return CallFailed(CallFailure.UNREACHED, shown(getattr(inner, "strerror", None) or str(inner)))
         case _:
-            return CallFailed(CallFailure.BROKEN, shown(f"the connection broke: {str(inner) or type(inner).__name__}"))
+            return CallFailed(CallFailure.BROKEN, _how_it_broke(inner))
+
+
+def _how_it_broke(error: Exception) -> str:
+    """In words of ours. What a parser complains of quotes the bytes that came, which may be anybody's."""
+    match error:
+        case aiohttp.ClientPayloadError() | asyncio.IncompleteReadError():
+            return "its answer broke off"
+        case aiohttp.ServerDisconnectedError():
+            return "the connection was closed before an answer came"
+        case aiohttp.ClientResponseError() | aiohttp.InvalidURL():
+            return "what answers there does not speak HTTP"
+        case OSError() if error.strerror:
+            return shown(f"the connection broke: {error.strerror}")
+        case _:
+            return f"the connection broke ({type(error).__name__})"
