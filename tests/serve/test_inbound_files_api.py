@@ -6,7 +6,8 @@ import os
 import socket
 import time
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -19,6 +20,7 @@ from homing.compose import open_gateway
 from homing.decide.media.inbound import EventLink, link_token
 from homing.flows.media import inbound as inbound_files
 from homing.model.directory.access import Scope
+from homing.model.instances.events import Event
 from homing.serve.app import Application
 from homing.serve.callers.keyring import new_key
 from simulated_gateways import MODELS
@@ -181,6 +183,21 @@ async def test_a_family_that_gives_none_out_is_told_without_an_address(there: Th
     assert all("url" not in str(each["data"]["message"].get("media")) for each in there.receiver.got)
 
 
+async def test_a_file_that_nobody_gives_out_is_told_with_the_reason(there: There) -> None:
+    event = Event(
+        *(1, "e", datetime.now(UTC), None, "message_received", None, None, None),
+        *(None, {"message": {"id": "3EB0", "has_media": True}}),
+    )
+    files = there.fleet.gateway.inbound
+    for family in OTHERS:
+        url = foreign.at(there.fleet.models[family][0])
+        told = files.shown(replace(event, instance_url=url))["message"]["media"]
+        assert told == {"available": False, "why": told["why"]}
+        assert there.fleet.gateway.fleet.traits(url).title in told["why"]
+    unknown = files.shown(event)["message"]["media"]
+    assert unknown == {"available": False, "why": "the gateway that told of it is not known any more"}
+
+
 async def test_after_a_move_it_comes_from_where_the_session_is(there: There) -> None:
     one, message = await came(there, "evolution")
     first, second = there.fleet.models["evolution"]
@@ -289,4 +306,6 @@ async def test_a_report_whose_bytes_are_none_is_taken_without_them(api: Api) -> 
     sent = told("message_received", account["session_id"], message=message)
     assert (await report(api, sent, url="http://a:3001")).status_code == 200
     [event] = (await api.call("GET", "/events?kind=message_received")).json()["data"]
-    assert event["payload"]["message"]["media"] == {"mimetype": "image/png"}
+    media = event["payload"]["message"]["media"]
+    assert (media["mimetype"], media["available"]) == ("image/png", False)
+    assert "did not come with the report" in media["why"]
