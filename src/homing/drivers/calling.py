@@ -338,6 +338,25 @@ class GatewayDriver(ABC):
                 yield answer
 
     @asynccontextmanager
+    async def plain_file(
+        self,
+        instance: InstanceUrl,
+        path: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        most_bytes: int,
+        until: float,
+    ) -> AsyncIterator[FileStream | Fault]:
+        """A file that an answer is, as it stands."""
+        fetching = self.fetched("GET", instance, path, None, headers=headers, most_bytes=most_bytes, until=until)
+        async with fetching as answer:
+            if isinstance(answer, Fault):
+                yield answer
+            else:
+                length = answer.headers.get("content-length", "")
+                yield FileStream(answer.body.pieces, int(length) if length.isdecimal() else None)
+
+    @asynccontextmanager
     async def file_in_json(
         self,
         method: str,
