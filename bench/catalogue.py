@@ -178,8 +178,8 @@ async def _import(setting: str, *, size: int) -> Report:
 
 
 async def _mixed(_: str, *, accounts: int, rounds: int) -> Report:
-    strangers = {"families": mixed.TWICE, "strangers": True, "settings": mixed.SETTINGS}
-    async with open_fleet(accounts=accounts, contacts=10, **strangers) as fleet:
+    opened = open_fleet(accounts=accounts, contacts=10, families=mixed.TWICE, strangers=True, settings=mixed.SETTINGS)
+    async with opened as fleet:
         return await mixed.run_ill(fleet, rounds=rounds)
 
 
