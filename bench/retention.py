@@ -71,7 +71,11 @@ def _add(connection: Connection, dialect: str, first: int, last: int) -> None:
         f" '62811' || (n % 5000), 'hello', CASE WHEN n % {UNKNOWN_EACH} = 0 THEN 'unknown' ELSE 'read' END, 'sent', 1,"
         f" :at, :at, '62811' || (n % 5000), n FROM ({_NUMBERS[dialect]}) AS source"
     )
-    given: tuple[BindParameter[Any], ...] = (bindparam("first", first), bindparam("last", last), bindparam("at", long_ago, UtcDateTime()))
+    given: tuple[BindParameter[Any], ...] = (
+        bindparam("first", first),
+        bindparam("last", last),
+        bindparam("at", long_ago, UtcDateTime()),
+    )
     connection.execute(rows.bindparams(*given))
 
 

@@ -125,7 +125,18 @@ def _own_postgres() -> Iterator[str]:
     with _place("homing-postgres-") as place:
         user = _server_user()
         binaries, data = _install_postgres(Path(place), user), Path(place) / "data"
-        initdb: list[str | Path] = [binaries / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync"]
+        initdb: list[str | Path] = [
+            binaries / "initdb",
+            "-D",
+            data,
+            "-U",
+            "postgres",
+            "-A",
+            "trust",
+            "-E",
+            "UTF8",
+            "--no-sync",
+        ]
         subprocess.run([*initdb, "--locale=C"], check=True, capture_output=True, user=user, cwd=place)
         port = free_port()
         settings = ["fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=200"]
