@@ -52,6 +52,7 @@ class Running:
             {"status": "ok", "engine": "baileys", "capabilities": {"share_credentials": True}},
         )
         ours.answers["GET", "/api/sessions"] = 200, {"success": True, "sessions": []}
+        ours.answers["GET", "/api/sessions/s/status"] = 404, {"error": "Session not found"}
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever)
         self._thread.start()
