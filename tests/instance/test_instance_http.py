@@ -459,7 +459,7 @@ async def test_health_needs_no_key_and_names_what_the_instance_can_do(fleet):
         "mark_read": False,
         "show_typing": False,
         "read_history": False,
-        "fetch_files": False,
+        "fetch_files": True,
         "takes_proxy": True,
         "typed_codes": True,
     }

@@ -67,6 +67,19 @@ class FrameRefused:
     code: int | None = None
 
 
+class FileGone(Exception):
+    """WhatsApp does not have the file that a message came with, or not any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class CameWith:
+    """The file that a message came with. By its ``reference`` any connection of the session finds it at WhatsApp."""
+
+    reference: str
+    mime_type: str
+    file_name: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Inbound:
     """Someone wrote to the session. It is offered again after a reconnection until ``received`` names it.
@@ -80,6 +93,7 @@ class Inbound:
     text: str | None
     at: str
     digest: str = ""
+    file: CameWith | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +217,9 @@ class EngineSession(Protocol):
 
     async def upload(self, pieces: AsyncIterator[bytes]) -> str:
         """Give WhatsApp a file, and the SHA-256 of its bytes in hex. A message that names it may follow."""
+
+    def download(self, reference: str) -> AsyncIterator[bytes]:
+        """The bytes of a file that a message came with, where ``fetch_files`` is declared. Raises FileGone."""
 
     async def seal(self, message: Message) -> bytes:
         """The message as it goes over the wire, a frame as ``instance.frames`` has it. What that changes of keys was

@@ -219,6 +219,11 @@ class SessionHost:
         held = self._sessions.get(session_id)
         return NotFound() if held is None else await held.show_sign(sign)
 
+    def download(self, session_id: str, reference: str) -> AsyncIterator[bytes] | NotConnected | NotFound:
+        """A file that came with a message of the session, in pieces, which raise FileGone or ConnectionError."""
+        held = self._sessions.get(session_id)
+        return NotFound() if held is None else held.download(reference)
+
     # The lease
 
     async def review(self) -> None:

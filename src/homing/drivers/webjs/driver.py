@@ -19,7 +19,8 @@ from weakref import WeakValueDictionary
 import msgspec
 
 from homing.drivers.contents import Unsendable
-from homing.drivers.http.wire import MIB, Calls, Reply
+from homing.drivers.files import Fetches
+from homing.drivers.http.wire import MIB, Calls, FetchedReply, Reply
 from homing.drivers.reading import MILLISECONDS_FROM, unhurried
 from homing.drivers.values import NAME_MAX
 from homing.drivers.webjs import messages
@@ -43,7 +44,7 @@ from homing.model.instances.gateways import Traits
 from homing.model.sends.content import TextContent
 from homing.model.sends.faults import Fault, Phase
 from homing.model.sends.history import ChatHistory
-from homing.model.sends.inbound import FileStream
+from homing.model.sends.inbound import FileStream, InboundFile
 from homing.model.sends.sending import Receipt
 from homing.model.sends.signs import ChatSign
 from homing.ports import InstanceHealth, NumberChecked, OutgoingText, PairingCode, SessionStart
@@ -237,9 +238,24 @@ class WebjsDriver:
         return Fault(Phase.REQUEST_REJECTED, "webjs cannot show the messages of a chat")
 
     @asynccontextmanager
-    async def file(self, *_: object, most_bytes: int, timeout_s: float) -> AsyncIterator[FileStream | Fault]:  # noqa: ARG002
-        """Files come with its reports, and there is no call for one."""
-        yield Fault(Phase.REQUEST_REJECTED, "webjs gives no files out")
+    async def file(
+        self, instance: InstanceUrl, session_id: SessionId, file: InboundFile, *, most_bytes: int, timeout_s: float
+    ) -> AsyncIterator[FileStream | Fault]:
+        """By the reference that an instance of ours told; the Node service's files come with its reports."""
+        if file.reference is None or not isinstance(self._wire, Fetches):
+            yield Fault(Phase.REQUEST_REJECTED, "webjs gives no files out")
+            return
+        key = self._key(instance)
+        headers = _key_header(key)
+        path = f"{_path(session_id)}/files/{quote(file.reference, safe='')}"
+        shown = path if headers else f"{path}?api_key={quote(key, safe='')}"
+        async with self._wire.fetch(
+            "GET", instance, shown, headers=headers, timeout_s=timeout_s, body_limit_bytes=most_bytes
+        ) as answer:
+            if isinstance(answer, FetchedReply):
+                yield FileStream(answer.body.pieces)
+            else:
+                yield answer if isinstance(answer, Fault) else fault_of(answer, self._secrets(instance))
 
     async def start_many(
         self, instance: InstanceUrl, sessions: Sequence[SessionStart], *, timeout_s: float

@@ -193,6 +193,13 @@ class HostedSession:
             return NotConnected(self.status)
         return None
 
+    def download(self, reference: str) -> AsyncIterator[bytes] | NotConnected:
+        """A file that came with a message, from WhatsApp. Its pieces raise FileGone or ConnectionError."""
+        wire = self._connection.wire
+        if wire is None or self.status is not Status.CONNECTED:
+            return NotConnected(self.status)
+        return wire.download(reference)
+
     async def close(self) -> None:
         """Take no more messages, and let those under way come to their end, in bounded time."""
         with suppress(TimeoutError):
@@ -380,7 +387,7 @@ class HostedSession:
 
     def _received(self, message: Inbound) -> MessageReceived:
         return MessageReceived(
-            self._about(), message.id, message.sender, message.text or "", message.at, self.phone_number
+            self._about(), message.id, message.sender, message.text or "", message.at, self.phone_number, message.file
         )
 
     def _told(self, name: tuple[str, str]) -> None:

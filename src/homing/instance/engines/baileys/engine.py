@@ -18,6 +18,7 @@ from homing.instance.engine import (
     DeviceState,
     EnginePairingCode,
     EngineSession,
+    FileGone,
     Frame,
     FrameRefused,
     Inbound,
@@ -259,6 +260,12 @@ class BaileysSession:
 
     async def upload(self, pieces: AsyncIterator[bytes]) -> str:  # noqa: ARG002
         raise ConnectionError("this engine sends no files yet")
+
+    async def download(self, reference: str) -> AsyncIterator[bytes]:  # noqa: ARG002 - it tells of no files yet
+        nothing: tuple[bytes, ...] = ()
+        for each in nothing:
+            yield each
+        raise FileGone("this engine gives no files out yet")
 
     async def seal(self, message: Message) -> bytes:
         if self._over:
