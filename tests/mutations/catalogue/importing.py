@@ -94,8 +94,8 @@ DEFECTS: tuple[Defect, ...] = (
         "a-word-that-beats-a-list",
         "a login is imported although its gateway shows it connected, since somebody vouched",
         "homing/decide/importing/carrying.py",
-        "            if used is None or (known.said and row.status is SessionStatus.UNKNOWN):\n",
-        "            if used is None or known.said:\n",
+        "        if used is None or (known.said and row.status is SessionStatus.UNKNOWN):\n",
+        "        if used is None or known.said:\n",
         _MAY_BE_CARRIED,
     ),
     Defect(
