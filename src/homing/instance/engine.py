@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from homing.model.fleet import Capabilities
 from homing.model.instances.vault import Login, SessionKey
+from homing.model.sends.signs import ChatSign
 from homing.model.sessions.exit_proxies import ExitProxy
 
 
@@ -229,6 +230,9 @@ class EngineSession(Protocol):
 
     def received(self, inbound_id: str) -> None:
         """The inbound message is safe: WhatsApp may forget it."""
+
+    async def show(self, sign: ChatSign) -> None:
+        """Show it to a chat, where the capability is declared that it needs. Raises ConnectionError if it was not."""
 
     async def logout(self) -> None:
         """Unlink the device."""

@@ -46,6 +46,7 @@ from homing.model.sends.faults import Fault, Phase
 from homing.model.sends.history import ChatHistory
 from homing.model.sends.inbound import FileStream, InboundFile
 from homing.model.sends.sending import Receipt
+from homing.model.sends.signs import ChatSign
 from homing.ports import InstanceHealth, NumberChecked, OutgoingText, PairingCode, SessionStart
 
 EPOCH_HEADER = "X-Homing-Epoch"
@@ -222,9 +223,15 @@ class WebjsDriver:
         """The webjs protocol has no call for it."""
         return Fault(Phase.REQUEST_REJECTED, "webjs cannot tell whether a number is on WhatsApp; nothing was sent")
 
-    async def show(self, *_: object, timeout_s: float) -> Fault | None:  # noqa: ARG002
-        """The webjs protocol has no call for it."""
-        return Fault(Phase.REQUEST_REJECTED, "webjs cannot show this to a chat; nothing was sent")
+    async def show(
+        self, instance: InstanceUrl, session_id: SessionId, sign: ChatSign, *, timeout_s: float
+    ) -> Fault | None:
+        """As our instance is told, where its engine can. The Node service has no call for it, and says so."""
+        last, told = messages.sign_of(sign)
+        reply = await self._tell("POST", instance, f"{_path(session_id)}/{last}", told, NEVER_GRANTED, timeout_s)
+        if isinstance(reply, Fault) and _is_unknown_path(reply):
+            return Fault(Phase.REQUEST_REJECTED, "webjs cannot show this to a chat; nothing was sent", reply.status)
+        return reply if isinstance(reply, Fault) else None
 
     async def history(self, *_: object, timeout_s: float) -> ChatHistory | Fault:  # noqa: ARG002
         """The webjs protocol has no call for it."""

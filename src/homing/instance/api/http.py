@@ -142,6 +142,18 @@ class Surface:
         told = content_json.written(wanted.content) | {"media": file}
         return await self._say(request, wanted.message, told, sha256)
 
+    async def mark_read(self, request: web.Request) -> ApiAnswer:
+        wanted = _checked(requests.read_marks(await self._order(request)))
+        if not self.host.engine.capabilities.mark_read:
+            raise AnsweredEarly(RequestProblem(400, {"error": "This engine marks no messages as read"}))
+        return answers.shown(await self.host.show(request.match_info["id"], wanted))
+
+    async def show_typing(self, request: web.Request) -> ApiAnswer:
+        wanted = _checked(requests.typing_sign(await self._order(request)))
+        if not self.host.engine.capabilities.show_typing:
+            raise AnsweredEarly(RequestProblem(400, {"error": "This engine does not show that somebody types"}))
+        return answers.shown(await self.host.show(request.match_info["id"], wanted))
+
     async def download(self, request: web.Request) -> ApiAnswer | web.StreamResponse:
         self._check_key(request, request.query)
         return await self.downloads.give(request)
@@ -273,6 +285,8 @@ def application(surface: Surface) -> web.Application:
         ("POST", "/api/sessions/{id}/reconnect", surface.restart_session),
         ("POST", "/api/sessions/{id}/regenerate-qr", surface.renew_code),
         ("POST", "/api/sessions/{id}/logout", surface.logout_session),
+        ("POST", "/api/sessions/{id}/read", surface.mark_read),
+        ("POST", "/api/sessions/{id}/typing", surface.show_typing),
         ("GET", "/api/sessions/{id}/files/{reference}", surface.download),
         ("POST", "/api/messages/send", surface.send),
         ("POST", "/api/messages/send-media", surface.send_media),

@@ -37,6 +37,7 @@ from homing.model.fleet import Capabilities
 from homing.model.instances.vault import Login
 from homing.model.sends.addresses import AddressKind
 from homing.model.sends.content import CAPTIONED, MessageType
+from homing.model.sends.signs import ChatSign
 from homing.model.sessions.exit_proxies import ExitProxy
 from simulated_whatsapp import client, core
 from simulated_whatsapp.core import DeviceCredentials, Refusal
@@ -162,6 +163,9 @@ class SimulatedSession:
 
     def received(self, inbound_id: str) -> None:
         self.device.received(inbound_id)
+
+    async def show(self, sign: ChatSign) -> None:  # noqa: ARG002
+        raise ConnectionError("nobody sees signs in the simulated WhatsApp")
 
     async def logout(self) -> None:
         with suppress(client.RefusedByWhatsApp):  # it has no device for us any more: there is nothing to unlink
