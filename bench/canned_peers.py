@@ -17,7 +17,7 @@ from typing import Any, cast
 from aiohttp import web
 
 from simulated_gateways import MODELS
-from simulated_gateways.base import Model, Session, said
+from simulated_gateways.base import Model, Session, Told, said
 
 KEY = "bench-key"
 ANSWERS: dict[str, Any] = json.loads((Path(__file__).parent / "canned_answers.json").read_text())
@@ -37,6 +37,9 @@ class NodeService(Model):
 
     def refusal(self, request: web.Request) -> web.StreamResponse | None:
         return None
+
+    def body_of(self, session: Session, told: Told) -> dict[str, object] | None:
+        return None  # it tells nothing by itself
 
     def _row(self, session: Session) -> dict[str, object]:
         return {"session_id": session.name, "status": "connected", "phone_number": session.phone, "workspace_id": 1}

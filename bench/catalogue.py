@@ -96,7 +96,7 @@ def measurements(*, quick: bool, large: bool) -> list[Measurement]:
         Measurement(
             "elsewhere",
             BOTH,
-            on(lambda up: elsewhere.run(up, repeats=less(20, 5)), accounts=100, contacts=100, reports=False),
+            on(lambda up: elsewhere.run(up, repeats=less(8, 2)), accounts=100, contacts=100, reports=False),
         ),
         Measurement("restart-all", BOTH, on(lambda up: restart.run(up, repeats=less(5, 2)), accounts=100)),
         Measurement(
@@ -126,7 +126,7 @@ def measurements(*, quick: bool, large: bool) -> list[Measurement]:
         Measurement("loop-stalls", STORES, lambda setting: _loop_stalls(setting, sessions=less(100_000, 20_000))),
         Measurement("page", STORES[:1], partial(_page, sessions=less(100_000, 10_000), rounds=less(5, 3))),
         Measurement("peers", STORES, partial(_peers, rounds=less(3, 1), for_s=less(4, 1))),
-        Measurement("drivers", STORES[:1], partial(_drivers, rounds=less(20, 5))),
+        Measurement("drivers", STORES[:1], partial(_drivers, rounds=less(8, 2))),
         Measurement("import", STORES, partial(_import, size=less(1, 10))),
         Measurement("mixed-fleet", BOTH[:1], partial(_mixed, accounts=less(300, 60), rounds=less(5, 1))),
         Measurement("moved-by-hand", BOTH[:1], partial(_moved, moves=less(100, 12))),
@@ -178,8 +178,8 @@ async def _import(setting: str, *, size: int) -> Report:
 
 
 async def _mixed(_: str, *, accounts: int, rounds: int) -> Report:
-    strangers = {"families": mixed.TWICE, "strangers": True, "settings": mixed.SETTINGS}
-    async with open_fleet(accounts=accounts, contacts=10, **strangers) as fleet:
+    opened = open_fleet(accounts=accounts, contacts=10, families=mixed.TWICE, strangers=True, settings=mixed.SETTINGS)
+    async with opened as fleet:
         return await mixed.run_ill(fleet, rounds=rounds)
 
 

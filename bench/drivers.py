@@ -46,7 +46,8 @@ from homing.world import SystemClock, SystemEntropy
 NOT_SLOWER = 0.8
 CLIENTS = 32
 SESSIONS = 64
-ROUND_S = 0.5
+ROUND_S = 2.0
+"""Long enough for the processor to be at home in one family's code, as it is in a fleet of that family."""
 TICKS = os.sysconf("SC_CLK_TCK")
 BASE = "webjs"
 ONE = WorkspaceId(1)
@@ -139,7 +140,7 @@ async def run(url: str, *, rounds: int) -> Report:
     made: dict[str, list[Round]] = {family: [] for family in FAMILIES}
     async with _opened(url) as ways:
         for family in FAMILIES:
-            await ways.round(family, 2 * ROUND_S)  # connections are made, routes are read
+            await ways.round(family, ROUND_S / 2)  # connections are made, routes are read
         for _ in range(rounds):
             for family in chance.sample(list(FAMILIES), len(FAMILIES)):
                 made[family].append(await ways.round(family, ROUND_S))

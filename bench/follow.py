@@ -34,9 +34,8 @@ async def run(fleet: Fleet, *, moves: int) -> Report:
 
 
 async def _known_to_both(fleet: Fleet, mover: DemoAccount) -> str:
-    for gateway in (0, 1):
-        answer = await fleet.send(mover, gateway=gateway)
-    return str(answer.document["instance_url"])
+    answers = [await fleet.send(mover, gateway=gateway) for gateway in (0, 1)]
+    return str(answers[-1].document["instance_url"])
 
 
 async def _followed(fleet: Fleet, mover: DemoAccount) -> float:

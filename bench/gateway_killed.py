@@ -73,6 +73,7 @@ async def _until_answered(fleet: Fleet, sender: DemoAccount, text: str) -> Answe
     """What a well-behaved client does: the same request with the same key, at any gateway, until it is answered."""
     until_s = time.monotonic() + GIVES_UP_AFTER_S
     gateway = len(fleet.gateways) - 1
+    answer = None
     while time.monotonic() < until_s:
         answer = await fleet.send(sender, text, key=text, gateway=gateway)
         if answer.status == 200:

@@ -82,7 +82,10 @@ async def _counted(url: str) -> tuple[int, int]:
     database = open_database(url)
     try:
         return await database.read(
-            lambda c: tuple(c.scalar(select(func.count()).select_from(each)) for each in (accounts, contacts))  # type: ignore[return-value]
+            lambda connection: (
+                connection.scalar(select(func.count()).select_from(accounts)) or 0,
+                connection.scalar(select(func.count()).select_from(contacts)) or 0,
+            )
         )
     finally:
         await database.close()

@@ -153,7 +153,7 @@ class Asker:
         statuses: list[int] = []
         over = asyncio.Event()
 
-        async def receive() -> dict[str, Any]:
+        async def receive() -> Any:
             if over.is_set():
                 await asyncio.sleep(3600)
             over.set()

@@ -68,7 +68,7 @@ async def run(wanted: StageOrder, loss: Loss, *, repeats: int) -> Report:
     orders = Orders([loss.kind], repeats=repeats, rate=RATE, seed=SEED)
     results = Results("", SEED)
     async with open_stage(wanted, lambda _: None, Random(SEED)) as stage:
-        await play(stage, orders.kinds, orders, results, lambda _: None)
+        await play(stage, orders, results, lambda _: None)
     return _report(loss, results, wanted)
 
 

@@ -150,7 +150,7 @@ async def _recovered(fleet: Fleet, residents: Sequence[DemoAccount]) -> None:
             fleet.answered.remove(answered)
             if answered.status == 200:
                 del each_one[url]
-        assert time.monotonic() < deadline_s, f"they did not recover: {answered.document}"
+            assert time.monotonic() < deadline_s, f"they did not recover: {answered.document}"
         await asyncio.sleep(0.1)
 
 

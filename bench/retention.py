@@ -3,8 +3,9 @@
 import time
 from datetime import UTC, datetime, timedelta
 from statistics import median
+from typing import Any
 
-from sqlalchemy import Connection, bindparam, text
+from sqlalchemy import BindParameter, Connection, bindparam, text
 
 from bench.report import Report, Spread, shown
 from homing.flows.background.retention import MESSAGES_AT_ONCE
@@ -70,7 +71,11 @@ def _add(connection: Connection, dialect: str, first: int, last: int) -> None:
         f" '62811' || (n % 5000), 'hello', CASE WHEN n % {UNKNOWN_EACH} = 0 THEN 'unknown' ELSE 'read' END, 'sent', 1,"
         f" :at, :at, '62811' || (n % 5000), n FROM ({_NUMBERS[dialect]}) AS source"
     )
-    given = (bindparam("first", first), bindparam("last", last), bindparam("at", long_ago, UtcDateTime()))
+    given: tuple[BindParameter[Any], ...] = (
+        bindparam("first", first),
+        bindparam("last", last),
+        bindparam("at", long_ago, UtcDateTime()),
+    )
     connection.execute(rows.bindparams(*given))
 
 

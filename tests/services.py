@@ -125,11 +125,22 @@ def _own_postgres() -> Iterator[str]:
     with _place("homing-postgres-") as place:
         user = _server_user()
         binaries, data = _install_postgres(Path(place), user), Path(place) / "data"
-        initdb = [binaries / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync"]
+        initdb: list[str | Path] = [
+            binaries / "initdb",
+            "-D",
+            data,
+            "-U",
+            "postgres",
+            "-A",
+            "trust",
+            "-E",
+            "UTF8",
+            "--no-sync",
+        ]
         subprocess.run([*initdb, "--locale=C"], check=True, capture_output=True, user=user, cwd=place)
         port = free_port()
         settings = ["fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=200"]
-        server = [binaries / "postgres", "-D", data, "-h", "127.0.0.1", "-p", str(port), "-k", place]
+        server: list[str | Path] = [binaries / "postgres", "-D", data, "-h", "127.0.0.1", "-p", str(port), "-k", place]
         url = f"postgresql://postgres@127.0.0.1:{port}/postgres"
         options = [argument for setting in settings for argument in ("-c", setting)]
         with _running([*server, *options], lambda: _may_create_databases(url), signal.SIGQUIT, user=user, cwd=place):

@@ -16,7 +16,7 @@ def main() -> None:
     app = fastapi.FastAPI()
     client = httpx.AsyncClient(limits=httpx.Limits(max_connections=None, max_keepalive_connections=None))
 
-    @app.post("/{path:path}")
+    @app.post("/{path:path}")  # type: ignore[untyped-decorator,unused-ignore]
     async def relayed(path: str, body: dict[str, Any]) -> Any:
         answer = await client.post(f"{upstream}/{path}", json=body)
         return fastapi.responses.JSONResponse(answer.json(), status_code=answer.status_code)

@@ -16,6 +16,7 @@ class BaileysApi(Model):
             web.post("/connections/{s}/on-whatsapp", self._exists),
             web.post("/connections/{s}/send-message", self._send),
             web.post("/connections/{s}", self._connect),
+            web.get("/media/{id}", self._file),
             web.delete("/connections/{s}", self._end),
         ]
 
@@ -66,6 +67,11 @@ class BaileysApi(Model):
         self.hooks[session.name] = [{"url": url, "token": token}]
         return web.Response()
 
+    async def _file(self, request: web.Request) -> web.Response:
+        """What it kept of the files that came, by their messages' ids."""
+        data = self.file_of(request.match_info["id"])
+        return web.Response(status=404, text="File not found") if data is None else web.Response(body=data)
+
     async def _end(self, request: web.Request) -> web.Response:
         if self.sessions.pop(request.match_info["s"], None) is None:
             return web.Response(status=404, text="Phone number not found")
@@ -73,7 +79,9 @@ class BaileysApi(Model):
 
     def body_of(self, session: Session, told: Told) -> dict[str, Any]:
         key = {"remoteJid": told.jid, "fromMe": told.from_me, "id": told.message_id}
-        message = {"key": key, "messageTimestamp": told.at_s, "message": {"conversation": told.text}}
+        picture = {"imageMessage": {"mimetype": told.mime_type, "caption": told.text, "fileName": told.file_name}}
+        content = picture if told.file else {"conversation": told.text}
+        message = {"key": key, "messageTimestamp": told.at_s, "message": content}
         closed = {"error": {"isBoom": True, "output": {"statusCode": 401}}}
         words: dict[str, tuple[str, Any]] = {
             "incoming": ("messages.upsert", {"messages": [message], "type": "notify"}),

@@ -2,7 +2,7 @@
 
 import hmac
 from base64 import b64encode
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from io import BytesIO
 from typing import Any
@@ -17,6 +17,8 @@ from simulated_gateways.base import EngineDead, EngineFailed, Model, Session, Sh
 @dataclass
 class Gowa(Model):
     key: str = "user:model-key"
+    downloaded: dict[str, bytes] = field(default_factory=dict)
+    """What it took from WhatsApp."""
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -32,6 +34,8 @@ class Gowa(Model):
             web.post("/send/message", self._send),
             web.get("/user/check", self._check),
             web.get("/chat/{chat}/messages", self._messages),
+            web.get("/message/{id}/download", self._download),
+            web.get("/statics/media/{id}", self._file),
         ]
 
     def refusal(self, request: web.Request) -> web.Response | None:
@@ -136,6 +140,23 @@ class Gowa(Model):
         about = {"limit": limit, "offset": 0, "total": len(rows)}
         return _success({"data": rows, "pagination": about})
 
+    async def _download(self, request: web.Request) -> web.Response:
+        """Takes it from WhatsApp into the folder that it serves. What it does not know is an error inside."""
+        session, name = self.sessions.get(request.headers["X-Device-Id"]), request.match_info["id"]
+        if session is None:
+            return _not_found()
+        data = self.file_of(name)
+        if data is None or "@" not in request.query.get("phone", ""):
+            words = f"message with ID {name} not found"
+            return said(500, {"status": 500, "code": "INTERNAL_SERVER_ERROR", "message": words})
+        self.downloaded[name] = data
+        about = {"message_id": name, "media_type": "image", "filename": f"{name}.jpe", "file_size": len(data)}
+        return _success({**about, "file_path": f"statics/media/{name}"})
+
+    async def _file(self, request: web.Request) -> web.Response:
+        data = self.downloaded.get(request.match_info["id"])
+        return web.Response(status=404, text="Cannot GET") if data is None else web.Response(body=data)
+
     def body_of(self, session: Session, told: Told) -> dict[str, Any] | None:
         """By its source: nothing of how a device stands."""
         about = {"device_id": f"{session.phone}@s.whatsapp.net", "session_id": session.name}
@@ -148,6 +169,8 @@ class Gowa(Model):
                     "body": told.text,
                 }
                 message |= {"is_from_me": told.from_me, "timestamp": "2026-11-30T01:02:03Z"}
+                if told.file:
+                    message["document"] = {"url": "https://mmg.whatsapp.net/v/x", "filename": told.file_name}
                 return {"event": "message", **about, "payload": message}
             case "ack":
                 kind = "read" if told.ack == 3 else "delivered"

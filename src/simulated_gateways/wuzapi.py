@@ -1,6 +1,7 @@
 """wuzapi, as its source says (79ee4cd, handlers.go)."""
 
 import hmac
+from base64 import b64encode
 from typing import Any, ClassVar
 
 from aiohttp import web
@@ -124,8 +125,15 @@ class Wuzapi(Model):
         info = {"ID": told.message_id, "Chat": told.jid, "Sender": told.jid, "IsFromMe": told.from_me, "Type": "text"}
         match told.what:
             case "incoming" | "sent":
-                event = {"Info": info | {"Timestamp": "2026-11-30T01:02:03Z"}, "Message": {"conversation": told.text}}
-                return {"type": "Message", "event": event, "instanceName": session.name}
+                content: dict[str, Any] = {"conversation": told.text}
+                beside: dict[str, Any] = {}
+                if told.file:
+                    info |= {"Type": "media"}
+                    content = {"imageMessage": {"caption": told.text, "mimetype": told.mime_type}}
+                    beside = {"base64": b64encode(told.file).decode(), "mimeType": told.mime_type}
+                    beside |= {"fileName": told.file_name}
+                event = {"Info": info | {"Timestamp": "2026-11-30T01:02:03Z"}, "Message": content}
+                return {"type": "Message", "event": event, "instanceName": session.name, **beside}
             case "ack":
                 receipt = {"MessageIDs": [told.message_id], "Chat": told.jid, "Timestamp": "2026-11-30T01:02:04Z"}
                 state = "Read" if told.ack == 3 else "Delivered"

@@ -169,6 +169,17 @@ class Device:
         whole = await self._conversation.ask({**frame, "data": "", "last": True})
         return whole["sha256"], whole["size"]
 
+    async def download(self, sha256: str) -> AsyncIterator[bytes]:
+        """A file that somebody sent to the device, in pieces. Raises ``RefusedByWhatsApp`` or ``ConnectionError``."""
+        at = 0
+        while True:
+            reply = await self._conversation.ask({"do": "download", "sha256": sha256, "at": at})
+            piece = base64.b64decode(reply["data"])
+            if not piece:
+                return
+            at += len(piece)
+            yield piece
+
     async def send(self, message_id: str, recipient: str, text: str, counter: int) -> str:
         """When the message reached its recipient (ISO-8601). Raises ``RefusedByWhatsApp`` or ``ConnectionError``."""
         reply = await self._conversation.ask(_message(message_id, recipient, text, counter))
@@ -196,7 +207,7 @@ class Device:
                 self._on_event(Paired(DeviceCredentials(**frame["credentials"])))
             case "inbound":
                 message = {name: frame[name] for name in ("id", "sender", "text", "at")}
-                self._on_event(InboundMessage(**message))
+                self._on_event(InboundMessage(**message, file=frame.get("file")))
             case _:
                 pass  # a push of a newer server; nothing that this device waits for
 
@@ -206,6 +217,7 @@ class Administration:
 
     def __init__(self, address: str) -> None:
         self._dial = tcp(address)
+        self._kept = 0
         self._conversation = Conversation(lambda _: None, lambda: None)
 
     async def __aenter__(self) -> Self:
@@ -226,9 +238,20 @@ class Administration:
         session_id: str = reply["session_id"]
         return session_id
 
-    async def deliver(self, session_id: str, sender: str, text: str) -> None:
-        """Write to a device as someone else."""
-        await self._conversation.ask({"do": "deliver", "session_id": session_id, "sender": sender, "text": text})
+    async def deliver(self, session_id: str, sender: str, text: str, file: Mapping[str, Any] | None = None) -> None:
+        """Write to a device as someone else; ``file`` is what ``keep`` answered."""
+        said = {"session_id": session_id, "sender": sender, "text": text}
+        await self._conversation.ask({"do": "deliver", **said, **({} if file is None else {"file": file})})
+
+    async def keep(self, data: bytes, mime_type: str, file_name: str = "") -> dict[str, Any]:
+        """Give it a file that people may send from now on, and how ``deliver`` names it."""
+        self._kept += 1
+        frame = {"do": "keep", "upload": str(self._kept), "last": False}
+        for at in range(0, len(data), UPLOAD_PIECE_BYTES):
+            piece = base64.b64encode(data[at : at + UPLOAD_PIECE_BYTES]).decode()
+            await self._conversation.ask({**frame, "data": piece})
+        whole = await self._conversation.ask({**frame, "data": "", "last": True})
+        return {"sha256": whole["sha256"], "size": whole["size"], "mime_type": mime_type, "file_name": file_name}
 
     async def remove_device(self, session_id: str) -> None:
         """Unlink a device from its phone."""

@@ -35,7 +35,7 @@ class Refusal(StrEnum):
     CODE_EXPIRED = "code_expired"
     QUEUE_FULL = "queue_full"
     MEDIA_MISSING = "media_missing"
-    """The message has a file that nobody uploaded."""
+    """The file that is named was never here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +56,8 @@ class InboundMessage:
     sender: str
     text: str
     at: str
+    file: Mapping[str, Any] | None = None
+    """What came with it: ``sha256``, ``size``, ``mime_type`` and ``file_name``; by the first it is taken from here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -353,17 +355,28 @@ class Judge:
         said = Delivery(at, device.session_id, recipient, message_id, text, device.label, content, media_sha256)
         return self._deliver(known, said)
 
-    def deliver(self, session_id: str, sender: str, text: str, now: float) -> Accepted | Refused:
-        """Someone writes to the device: pushed if it is connected, kept until acknowledged in any case."""
+    def deliver(
+        self, session_id: str, sender: str, text: str, now: float, file: Mapping[str, Any] | None = None
+    ) -> Accepted | Refused:
+        """Someone writes to the device: pushed if it is connected, kept until acknowledged in any case.
+
+        ``file`` is as ``InboundMessage`` has it, of one that is here already.
+        """
         device = self.devices.get(session_id)
         if device is None or device.removed:
             return self._refuse(Refusal.UNKNOWN_DEVICE)
         if len(device.waiting) >= self.rules.queue_limit:
             return self._refuse(Refusal.QUEUE_FULL)
         self._inbound += 1
-        message = InboundMessage(f"3A{self._inbound:018X}", sender, text, timestamp(now))
+        message = InboundMessage(f"3A{self._inbound:018X}", sender, text, timestamp(now), file)
         device.waiting[message.id] = message
         return Accepted((Push(device.connection, message),) if device.connection else ())
+
+    def may_download(self, connection: str, here: bool) -> Refused | None:
+        """A device asks for a file that somebody sent; ``here`` is whether there is one."""
+        if connection not in self._live:
+            return self._refuse(Refusal.NOT_LOGGED_IN)
+        return None if here else self._refuse(Refusal.MEDIA_MISSING)
 
     def received(self, connection: str, inbound_id: str) -> None:
         """The device has the inbound message: it is not offered again."""

@@ -14,19 +14,23 @@ A device's questions::
         {"ref", "ok": true, "sha256", "size"}: a file in pieces, under a name of the asker's choice
     {"do": "send", "ref", "message_id", "recipient", "text", "counter", "content"?, "media_sha256"?}
         -> {"ref", "ok": true, "at": "2026-..Z"}
+    {"do": "download", "ref", "sha256", "at": 0}     -> {"ref", "ok": true, "data": <base64>}: a piece of a file that
+        came in, from this byte on; an empty one at its end
     {"do": "received", "id"}                         no answer: the inbound message is settled
     {"do": "logout", "ref"}                          -> {"ref", "ok": true}
 
 Pushes to a device::
 
     {"push": "replaced"}    {"push": "device_removed"}    {"push": "paired", "credentials": {...}}
-    {"push": "inbound", "id", "sender", "text", "at"}
+    {"push": "inbound", "id", "sender", "text", "at", "file"?: {"sha256", "size", "mime_type", "file_name"}}
 
 Administration, on any connection::
 
     {"do": "preregister", "ref", "devices": [["session", "628..."], ...]} -> {"ref", "ok", "credentials": [{...}, ...]}
     {"do": "link", "ref", "code", "phone": null | "628..."}               -> {"ref", "ok", "session_id"}
-    {"do": "deliver", "ref", "session_id", "sender", "text"}              -> {"ref", "ok"}
+    {"do": "keep", "ref", "upload", "data", "last"}      as "upload", and the file is kept, to be delivered
+    {"do": "deliver", "ref", "session_id", "sender", "text", "file"?: {"sha256", "size", "mime_type", "file_name"}}
+        -> {"ref", "ok"}
     {"do": "remove_device", "ref", "session_id"}                          -> {"ref", "ok"}
     {"do": "set", "ref", "drop_repeats"?, "login_delay_s"?, "logins_per_second"?, "restricted"?: ["628..."]}
         -> {"ref", "ok", "drop_repeats", "login_delay_s", "logins_per_second", "restricted"}
@@ -39,6 +43,7 @@ an evicted connection gets no answer. ``credentials`` are ``{"session_id", "phon
 import base64
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any, Protocol, assert_never
 
 from simulated_whatsapp.core import (
@@ -52,6 +57,7 @@ from simulated_whatsapp.core import (
     Paired,
     PairingCode,
     Push,
+    Refusal,
     Refused,
     Replaced,
 )
@@ -76,7 +82,7 @@ class Exchange:
     """Every connection's frames, answered by one judge.
 
     ``clock`` gives unix seconds. With ``scan_after_s`` a simulated phone accepts each pairing code that
-    long after it was shown.
+    long after it was shown. ``files`` is the folder of the files that people send; None: they send none.
     """
 
     def __init__(
@@ -87,6 +93,7 @@ class Exchange:
         clock: Callable[[], float],
         later: Later,
         scan_after_s: float | None = None,
+        files: Path | None = None,
     ) -> None:
         self.judge = judge
         self._book = book
@@ -95,17 +102,19 @@ class Exchange:
         self._scan_after_s = scan_after_s
         self._writers: dict[str, Write] = {}
         self._opened = 0
-        self._uploads = Uploads()
+        self._uploads = Uploads(files)
         self._answers: dict[str, Callable[[str, Frame], Frame | None]] = {
             "login": self._login,
             "confirm": self._confirm,
             "pair": self._pair,
             "upload": self._upload,
+            "download": self._download,
             "send": self._send,
             "received": self._received,
             "logout": lambda connection, _: self._told(self.judge.logout(connection)),
             "preregister": self._preregister,
             "link": lambda _, frame: self._link(frame),
+            "keep": self._keep,
             "deliver": self._deliver,
             "remove_device": lambda _, frame: self._told(self.judge.remove_device(frame["session_id"])),
             "set": lambda _, frame: self._set(frame),
@@ -226,6 +235,13 @@ class Exchange:
         refused = self.judge.uploaded(connection, whole.sha256, whole.size)
         return _refusal(refused) if refused is not None else {"ok": True, "sha256": whole.sha256, "size": whole.size}
 
+    def _download(self, connection: str, frame: Frame) -> Frame:
+        sha256, at = str(frame["sha256"]), int(frame["at"])
+        refused = self.judge.may_download(connection, self._uploads.kept(sha256))
+        if refused is not None:
+            return _refusal(refused)
+        return {"ok": True, "data": base64.b64encode(self._uploads.piece(sha256, at)).decode()}
+
     def _received(self, connection: str, frame: Frame) -> None:
         self.judge.received(connection, frame["id"])
 
@@ -242,8 +258,16 @@ class Exchange:
         self._push(result.pushes)
         return {"ok": True, "session_id": result.session_id}
 
+    def _keep(self, connection: str, frame: Frame) -> Frame:
+        piece = base64.b64decode(frame["data"])
+        whole = self._uploads.add(connection, frame["upload"], piece, frame["last"], keep=True)
+        return {"ok": True} if whole is None else {"ok": True, "sha256": whole.sha256, "size": whole.size}
+
     def _deliver(self, _: str, frame: Frame) -> Frame:
-        return self._told(self.judge.deliver(frame["session_id"], frame["sender"], frame["text"], self._clock()))
+        file, now = frame.get("file"), self._clock()
+        if file is not None and not self._uploads.kept(str(file["sha256"])):
+            return _refusal(Refused(Refusal.MEDIA_MISSING))
+        return self._told(self.judge.deliver(frame["session_id"], frame["sender"], frame["text"], now, file))
 
     def _set(self, frame: Frame) -> Frame:
         rules = self.judge.rules
@@ -283,5 +307,6 @@ def _pushed(event: Event) -> Frame:
             assert_never(event)
 
 
-def _fields(message: InboundMessage) -> Mapping[str, str]:
-    return {"id": message.id, "sender": message.sender, "text": message.text, "at": message.at}
+def _fields(message: InboundMessage) -> Mapping[str, Any]:
+    told = {"id": message.id, "sender": message.sender, "text": message.text, "at": message.at}
+    return told if message.file is None else {**told, "file": message.file}

@@ -55,6 +55,7 @@ class Server:
             clock=time.time,
             later=loop.call_later,
             scan_after_s=settings.scan_after_s,
+            files=settings.ledger.with_name(f"{settings.ledger.name}.files"),
         )
         wires: set[_Wire] = set()
         listener = await loop.create_server(lambda: _Wire(exchange, wires), settings.host, settings.port, backlog=1024)

@@ -44,7 +44,13 @@ def _written(device: Device) -> dict[str, object]:
         "counter": device.counter,
         "removed": device.removed,
         "waiting": [
-            {"id": message.id, "sender": message.sender, "text": message.text, "at": message.at}
+            {
+                "id": message.id,
+                "sender": message.sender,
+                "text": message.text,
+                "at": message.at,
+                "file": message.file,
+            }
             for message in device.waiting.values()
         ],
     }

@@ -32,6 +32,7 @@ from homing.model.fleet import (
     WorkspaceId,
 )
 from homing.model.instances.vault import Holder, SessionHolding
+from homing.model.sends.faults import Fault, Phase
 
 EVO, WAHA = InstanceUrl("http://evo:8080"), InstanceUrl("http://waha:3000")
 S = SessionId("s")
@@ -42,6 +43,7 @@ def holding(**facts: Any) -> SessionHolding:
     return SessionHolding(S, Epoch(4), **told)
 
 
+NOT_FOUND, SILENT = Fault(Phase.SESSION_NOT_FOUND, "no such session"), Fault(Phase.REPLY_TIMED_OUT, "no answer")
 HELD = {"holder": Holder("http://wa1:3001", "boot"), "lease_left_s": 3.0}
 
 
@@ -92,16 +94,42 @@ def test_a_folder_proves_nothing_until_somebody_vouches():
 
 
 @pytest.mark.parametrize("status", ["stopped", "disconnected", "logged_out", "failed"])
-def test_the_list_of_its_gateway_proves_it(status):
-    proof = old_holder_stopped(known(placed_on=EVO, lists=listed(EVO, row(SessionStatus(status)))))
-    assert isinstance(proof, ProvenStopped) and "http://evo:8080" in proof.how
-    assert isinstance(old_holder_stopped(known(placed_on=EVO, lists=listed(EVO))), ProvenStopped)
+def test_what_its_gateway_says_of_it_proves_it_once_that_has_lasted(status):
+    there = row(SessionStatus(status))
+    proof = old_holder_stopped(known(placed_on=EVO, lists=listed(EVO, there), answered=there))
+    assert isinstance(proof, ProvenStopped) and proof.may_pass
+    assert f"http://evo:8080 says that it is {status.replace('_', ' ')}" in proof.how
+    gone = old_holder_stopped(known(placed_on=EVO, lists=listed(EVO), answered=NOT_FOUND))
+    assert isinstance(gone, ProvenStopped) and gone.may_pass and "not there" in gone.how
+    vouched = old_holder_stopped(known(said=True))
+    assert isinstance(vouched, ProvenStopped) and not vouched.may_pass
 
 
-def test_a_gateway_that_gives_no_list_proves_nothing():
-    lists = {EVO: NoList(EVO, "refused")}
-    assert code(old_holder_stopped(known(placed_on=EVO, lists=lists))) == "not_proven_stopped"
-    assert isinstance(old_holder_stopped(known(placed_on=EVO, lists=lists, said=True)), ProvenStopped)
+@pytest.mark.parametrize(
+    "lists", [listed(EVO), listed(EVO, row(SessionStatus.DISCONNECTED)), {EVO: NoList(EVO, "none")}]
+)
+def test_a_session_that_answers_as_connected_is_in_use_whatever_the_list_says(lists):
+    answered = row(SessionStatus.CONNECTED)
+    refused = old_holder_stopped(known(placed_on=EVO, lists=lists, answered=answered, said=True))
+    assert code(refused) == "login_in_use"
+    assert "http://evo:8080 says that session s is connected: stop it there without logging it out" in str(refused)
+
+
+@pytest.mark.parametrize(
+    ("lists", "answered"),
+    [
+        ({EVO: NoList(EVO, "refused")}, SILENT),
+        ({EVO: NoList(EVO, "refused")}, NOT_FOUND),
+        (listed(EVO), SILENT),
+        (listed(EVO, row(SessionStatus.STOPPED)), SILENT),
+    ],
+)
+def test_a_gateway_that_cannot_be_asked_after_the_session_proves_nothing(lists, answered):
+    refused = old_holder_stopped(known(placed_on=EVO, lists=lists, answered=answered))
+    assert code(refused) == "not_proven_stopped" and "http://evo:8080 could not be asked" in str(refused)
+    assert isinstance(
+        old_holder_stopped(known(placed_on=EVO, lists=lists, answered=answered, said=True)), ProvenStopped
+    )
 
 
 @pytest.mark.parametrize("origin", LoginOrigin)

@@ -6,7 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from homing.decide.media.inbound import EventLink, file_of, has_file, kept_of, link_token, linked, named, served_as
+from homing.decide.media.inbound import (
+    EventLink,
+    file_of,
+    has_file,
+    kept_of,
+    link_token,
+    linked,
+    named,
+    reference_of,
+    served_as,
+)
 from homing.model.sends.content import KeptMedia
 from homing.model.sends.inbound import InboundFile
 
@@ -17,6 +27,13 @@ MESSAGE: dict[str, Any] = {"id": "false_62811@c.us_3EB0", "from": "62811@c.us", 
 
 def payload(**more: Any) -> dict[str, Any]:
     return {"session_id": "s", "message": MESSAGE | more}
+
+
+@pytest.mark.parametrize("odd", ["", "../x", "a/b", "a b", "a?b", "x" * 513, 7, None])
+def test_only_a_plain_reference_is_asked_for(odd: object) -> None:
+    assert reference_of(payload(media={"reference": odd})) is None
+    found = file_of("message_received", payload(media={"reference": "0a-F_9", "mimetype": "image/png"}))
+    assert found is not None and found.reference == "0a-F_9"
 
 
 def test_a_link_leads_to_its_event_until_it_is_over() -> None:

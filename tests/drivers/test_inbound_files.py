@@ -11,6 +11,7 @@ from aiohttp import web
 
 from homing.decide.media.inbound import file_of
 from homing.drivers.files import out_of_json
+from homing.drivers.gowa import answers as gowa
 from homing.drivers.http.sinks import WAITING_BYTES
 from homing.drivers.http.wire import FetchedReply, Reply, Wire
 from homing.drivers.registry import families, reports_of
@@ -26,7 +27,7 @@ from simulated_gateways.base import Told
 from simulated_gateways.waha import Waha
 from tests.drivers.test_contract import There, served
 
-GIVE_FILES = ("evolution", "waha", "wppconnect", "wwebjs-api")
+GIVE_FILES = ("baileys-api", "evolution", "gowa", "waha", "wppconnect", "wwebjs-api")
 JPEG = b"\xff\xd8\xff\xe0" + os.urandom(3_000_000)
 MOST = 8_000_000
 
@@ -60,7 +61,8 @@ async def read(there: There, file: InboundFile, most: int = MOST) -> bytes | Fau
 
 async def test_the_file_of_a_report_is_given_out_whole(there: There) -> None:
     file = told(there)
-    assert file.mime_type == "image/jpeg" and file.file_name == "photo.jpg"
+    assert file.file_name == "photo.jpg"
+    assert file.mime_type == ("" if there.family == "gowa" else "image/jpeg"), "GOWA tells it only of what it has"
     assert await read(there, file) == JPEG
 
 
@@ -95,7 +97,7 @@ async def test_whoever_answers_something_else_gives_no_file(there: There) -> Non
     except MediaUnavailable:
         return
     refused = isinstance(answer, Fault)
-    assert refused or there.family == "waha", "what stands at WAHA's own address is its file"
+    assert refused or there.family in ("waha", "baileys-api"), "what stands at their own addresses is the file"
 
 
 async def test_what_is_larger_than_files_may_be_is_not_read_to_its_end(there: There) -> None:
@@ -125,6 +127,38 @@ async def test_whoever_gives_files_out_declares_it_and_nobody_else() -> None:
                 refused = await read(there, InboundFile("3EB0", "628000000001@c.us"))
                 assert isinstance(refused, Fault) and refused.phase is Phase.REQUEST_REJECTED
     assert not families()["webjs"].base.fetch_files
+
+
+# --- GOWA's and baileys-api's words --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("family", ["gowa", "baileys-api"])
+async def test_a_message_without_a_file_is_none_that_a_session_is_missing_for(family: str) -> None:
+    async with served(family) as there:
+        there.add(paired=True)
+        answer = await read(there, InboundFile("3EB0DEAD", "628000000001@s.whatsapp.net"))
+        assert isinstance(answer, Fault) and answer.phase is Phase.PATH_NOT_FOUND
+
+
+@pytest.mark.parametrize(
+    ("path", "asked"),
+    [
+        ("statics/media/62811/2026-11-30/a b.jpe", "/statics/media/62811/2026-11-30/a%20b.jpe"),
+        ("/statics/media/x", "/statics/media/x"),
+        ("statics/../devices", None),
+        ("statics/%2e%2e/devices", None),
+        ("devices", None),
+        ("statics", None),
+        ("statics//x", None),
+        ("http://169.254.169.254/statics/x", None),
+        ("statics/a\\..\\b", None),
+        ("", None),
+        (7, None),
+    ],
+)
+def test_gowa_is_asked_for_nothing_but_what_it_serves(path: object, asked: str | None) -> None:
+    told = gowa.file_path(Reply(200, {}, json.dumps({"results": {"file_path": path}}).encode()))
+    assert told == asked if asked is not None else isinstance(told, Fault)
 
 
 # --- WAHA's addresses ---------------------------------------------------------------------------------------------

@@ -1,10 +1,12 @@
 """How each family is told that messages were read and that somebody types."""
 
+import json
 from typing import Any
 
 import pytest
 
 from homing.drivers import families
+from homing.drivers.http.connection import Reply
 from homing.model.fleet import InstanceUrl, SessionId
 from homing.model.sends.addresses import Address
 from homing.model.sends.content import MessageRef
@@ -100,7 +102,38 @@ async def test_a_gateway_that_has_no_such_path_shows_nothing_and_says_so() -> No
         assert isinstance(answer, Fault), "the model has no such call"
 
 
-async def test_webjs_is_not_asked() -> None:
-    driver: Any = families()["webjs"](None)
-    answer = await driver.show(InstanceUrl("http://nowhere:1"), SESSION, TYPES, timeout_s=1)
+class Answering:
+    """A wire at whose other end every call is answered so."""
+
+    def __init__(self, status: int, said: dict[str, Any]) -> None:
+        self.reply = Reply(status, {}, json.dumps(said).encode())
+        self.told: list[tuple[str, str, dict[str, Any]]] = []
+
+    async def call(self, method: str, _: InstanceUrl, path: str, *, body: bytes, **__: Any) -> Reply:
+        self.told.append((method, path, json.loads(body)))
+        return self.reply
+
+
+async def test_our_own_instance_is_told_what_it_may_show() -> None:
+    wire = Answering(200, {"success": True})
+    driver: Any = families()["webjs"](wire)
+    in_group = ReadSign(GROUP, (MessageRef("3EB0A", participant=AUTHOR),))
+    for sign in (READ, in_group, TYPES):
+        assert await driver.show(InstanceUrl("http://ours:1"), SESSION, sign, timeout_s=1) is None
+    path = "/api/sessions/%2B628111"
+    assert wire.told == [
+        ("POST", f"{path}/read", {"chat": CHAT.id, "messages": [{"id": "3EB0A"}, {"id": "3EB0B"}], "api_key": ""}),
+        (
+            "POST",
+            f"{path}/read",
+            {"chat": str(GROUP), "messages": [{"id": "3EB0A", "participant": AUTHOR.id}], "api_key": ""},
+        ),
+        ("POST", f"{path}/typing", {"chat": CHAT.id, "seconds": 3.0, "api_key": ""}),
+    ]
+
+
+async def test_the_node_service_has_no_such_call_and_that_is_said() -> None:
+    driver: Any = families()["webjs"](Answering(404, {"error": "Endpoint not found"}))
+    answer = await driver.show(InstanceUrl("http://node:1"), SESSION, TYPES, timeout_s=1)
     assert isinstance(answer, Fault) and answer.phase is Phase.REQUEST_REJECTED
+    assert "webjs cannot show this" in answer.detail

@@ -67,7 +67,7 @@ def window(opened: Browser, origin: str, *, token: str | None = None, **options:
     shown = Window(context.new_page(), context, origin)
     shown.page.on("console", lambda said: _heard(shown, said.type, said.text))
     shown.page.on("pageerror", lambda error: shown.complaints.append(str(error)))
-    shown.page.on("request", lambda asked: asked.url.startswith(origin) or shown.strangers.append(asked.url))
+    shown.page.on("request", lambda asked: _asked(shown, asked.url))
     yield shown
     context.close()
 
@@ -75,6 +75,11 @@ def window(opened: Browser, origin: str, *, token: str | None = None, **options:
 def _heard(shown: Window, kind: str, text: str) -> None:
     if kind == "error" or "Content Security Policy" in text:
         shown.complaints.append(text)
+
+
+def _asked(shown: Window, url: str) -> None:
+    if not url.startswith(shown.origin):
+        shown.strangers.append(url)
 
 
 def found_by_axe(context: BrowserContext, page: Page) -> list[str]:

@@ -35,6 +35,7 @@ from homing.instance.session.ownership import Ownership
 from homing.instance.session.session import HostedSession
 from homing.model.instances.vault import Committed, Grant, InboxMessage, RatchetStep, StaleEpoch, Unsent
 from homing.model.sends import content_json
+from homing.model.sends.addresses import Address
 from homing.model.sends.content import (
     ContactContent,
     EditContent,
@@ -46,6 +47,7 @@ from homing.model.sends.content import (
     TextContent,
     words_of,
 )
+from homing.model.sends.signs import ReadSign, TypingSign
 from homing.ports import StoreUnavailable
 from homing.store.db.migrating import migrate
 from homing.store.db.opening import open_database
@@ -368,12 +370,30 @@ async def test_killed_between_keeping_a_message_and_its_receipt_it_is_told_once(
     assert await world.ledger("nacked") == []
 
 
-async def test_a_login_of_a_program_that_uses_baileys_goes_on_here_and_nobody_sees_a_new_device(world):
+def as_of_baileys_6(folder: Path) -> None:
+    """The folder as Baileys 6 has it, which knows of no hidden identities: sessions are under the number alone."""
+    for session in folder.glob("session-*_1.*.json"):
+        hidden, device = session.name.removeprefix("session-").split("_1.", 1)
+        number = json.loads((folder / f"lid-mapping-{hidden}_reverse.json").read_text())
+        session.rename(folder / f"session-{number}.{device}")
+    for kind in ("lid-mapping", "device-list", "tctoken", "identity-key"):
+        for file in folder.glob(f"{kind}-*"):
+            file.unlink()
+    creds = json.loads((folder / "creds.json").read_text())
+    del creds["me"]["lid"]
+    creds.pop("additionalData", None)
+    (folder / "creds.json").write_text(json.dumps(creds))
+
+
+@pytest.mark.parametrize("release", [6, 7])
+async def test_a_login_of_a_program_that_uses_baileys_goes_on_here_and_nobody_sees_a_new_device(world, release):
     folder = world.folder / "auth"
     stock = Path(__file__).with_name("stock_client.mjs")
     words = (world.installed.node, str(stock), str(world.installed.package), json.dumps(world.whatsapp), str(folder))
     old = await asyncio.create_subprocess_exec(*words, "628111", "628222")
     assert await asyncio.wait_for(old.wait(), WAIT_S) == 0
+    if release == 6:
+        as_of_baileys_6(folder)
     linked = len(await world.ledger("linked"))
     found = baileys_folder.read(folder)
     assert (found.phone, found.broken, found.ignored) == ("628111", [], 0)
@@ -452,3 +472,20 @@ async def test_a_group_that_the_account_is_not_in_is_refused(world):
     outcome = await one.host.send("s1", Message("3EB0" + "0" * 18, group, "hello?"))
     assert isinstance(outcome, FrameRefused) and "no such group" in outcome.reason
     assert await world.ledger("accepted") == []
+
+
+async def test_messages_are_marked_as_read_and_typing_is_shown_and_ends_by_itself(world):
+    one = await world.paired()
+    ben = Address.of("628222")
+    written = await world.tell("write", **{"from": "628222", "to": "628111", "text": "hello?"})
+    await eventually(lambda: one.heard() == ["hello?"])
+    assert await one.host.show("s1", ReadSign(ben, (MessageRef(written["message_id"]),))) is None
+    assert await one.host.show("s1", TypingSign(ben, 1.0)) is None
+
+    async def has_ended() -> bool:
+        return [line["state"] for line in await world.ledger("chat_state")] == ["composing", "paused"]
+
+    await eventually(has_ended)
+    assert {line["chat"] for line in await world.ledger("chat_state")} == {"628222@s.whatsapp.net"}
+    read = [line["message_id"] for line in await world.ledger("receipted") if line["receipt"] == "read"]
+    assert read == [written["message_id"]]

@@ -36,6 +36,9 @@ from homing.instance.engines.baileys.packing import PACK, PackedKeys
 from homing.instance.engines.baileys.sidecar import Sidecar, SidecarGone
 from homing.instance.frames import framed, recipient_of, stanza_of
 from homing.model.instances.vault import Login, SessionKey
+from homing.model.sends.addresses import Address
+from homing.model.sends.content import MessageRef
+from homing.model.sends.signs import ReadSign, TypingSign
 
 SCRIPTED = Path(__file__).with_name("scripted_sidecar.py")
 LABEL = Label("http://one", 3)
@@ -391,3 +394,23 @@ async def test_prekeys_are_packed_and_come_back_as_they_were():
     assert {each: json.loads(value) for each, value in told.items()} == {
         each: json.loads(prekey(int(each))) for each in ("6", "8", "200")
     }
+
+
+async def test_signs_are_told_to_the_process_and_count_once_it_showed_them(played):
+    session = await played.logged_in(["hear", "show"], ["say", {"t": "shown", "n": "$n"}], *[
+        ["hear", "show"], ["say", {"t": "shown", "n": "$n", "error": "no network"}]
+    ])  # fmt: skip
+    group, author = Address.of("62811-1600@g.us"), Address.of("62899")
+    await session.show(ReadSign(group, (MessageRef("3A01", participant=author), MessageRef("3A02"))))
+    with pytest.raises(ConnectionError, match="could not be shown: no network"):
+        await session.show(TypingSign(author, 2.5))
+    read, typing = played.heard("show")
+    about = {"remoteJid": "62811-1600@g.us", "fromMe": False}
+    assert read["read"] == [
+        {**about, "id": "3A01", "participant": "62899@s.whatsapp.net"},
+        {**about, "id": "3A02", "participant": None},
+    ]
+    assert (typing["typing"], typing["for_ms"]) == ("62899@s.whatsapp.net", 2500)
+    session.close()
+    with pytest.raises(ConnectionError, match="gone"):
+        await session.show(TypingSign(author, 0))

@@ -10,8 +10,9 @@ import pytest
 from stores import BRIEF, QUICK
 
 from homing.instance.api.http import BODY_MAX_BYTES
-from homing.model.sends.addresses import AddressKind
-from homing.model.sends.content import MessageType
+from homing.model.sends.addresses import Address, AddressKind
+from homing.model.sends.content import MessageRef, MessageType
+from homing.model.sends.signs import ReadSign, TypingSign
 from homing.ports import StoreUnavailable
 
 NOT_CONNECTED = "Session not connected. Please check session status."
@@ -28,6 +29,8 @@ NOT_CONNECTED = "Session not connected. Please check session status."
         ("POST", "/api/sessions/s1/reconnect"),
         ("POST", "/api/sessions/s1/regenerate-qr"),
         ("POST", "/api/sessions/s1/logout"),
+        ("POST", "/api/sessions/s1/read"),
+        ("POST", "/api/sessions/s1/typing"),
         ("POST", "/api/messages/send"),
         ("POST", "/api/messages/send-media"),
         ("POST", "/api/messages/bulk-send"),
@@ -378,6 +381,55 @@ async def test_validation_says_whether_a_session_can_send(fleet):
     assert body["recommendations"] == ["Session is ready to send messages"]
 
 
+# Signs
+
+
+async def test_signs_reach_the_engine_that_can_show_them_and_no_other(fleet):
+    await fleet.link("s1")
+    one = await fleet.instance()
+    await one.start()
+    read = "/api/sessions/s1/read", {"chat": "62811", "messages": [{"id": "3A01"}]}
+    types = "/api/sessions/s1/typing", {"chat": "120363041234567890@g.us", "seconds": 2}
+    for path, body in (read, types):
+        status, said = await one.post(path, body)
+        assert (status, "engine" in said["error"]) == (400, True)
+    host, shown = one.instance.host, []
+
+    async def show(sign: object) -> None:
+        shown.append(sign)
+
+    host.engine.capabilities = replace(host.engine.capabilities, mark_read=True, show_typing=True)
+    host.find("s1")._connection.wire.show = show
+    assert await one.post(*read) == await one.post(*types) == (200, {"success": True})
+    group = Address.of("120363041234567890@g.us")
+    assert shown == [ReadSign(Address.of("62811"), (MessageRef("3A01"),)), TypingSign(group, 2.0)]
+    assert (await one.post("/api/sessions/s2/typing", types[1]))[0] == 404
+    await one.stop()
+    assert (await one.post(*types))[0] == 404
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "error"),
+    [
+        ("read", {"messages": [{"id": "3A"}]}, "Invalid chat"),
+        ("read", {"chat": "nobody", "messages": [{"id": "3A"}]}, "Invalid chat"),
+        ("read", {"chat": "62811"}, "messages must be"),
+        ("read", {"chat": "62811", "messages": []}, "messages must be"),
+        ("read", {"chat": "62811", "messages": ["3A"]}, "object with its id"),
+        ("read", {"chat": "62811", "messages": [{"id": "3A 4"}]}, "object with its id"),
+        ("read", {"chat": "62811", "messages": [{"id": "3A", "participant": "?"}]}, "object with its id"),
+        ("typing", {"chat": "62811"}, "seconds must be"),
+        ("typing", {"chat": "62811", "seconds": True}, "seconds must be"),
+        ("typing", {"chat": "62811", "seconds": -1}, "seconds must be"),
+        ("typing", {"chat": 62811, "seconds": 1}, "Invalid chat"),
+    ],
+)
+async def test_a_sign_that_is_none_is_refused(fleet, path, body, error):
+    one = await fleet.instance()
+    status, said = await one.post(f"/api/sessions/s1/{path}", body)
+    assert (status, error in said["error"]) == (400, True), said
+
+
 # Probes
 
 
@@ -407,7 +459,7 @@ async def test_health_needs_no_key_and_names_what_the_instance_can_do(fleet):
         "mark_read": False,
         "show_typing": False,
         "read_history": False,
-        "fetch_files": False,
+        "fetch_files": True,
         "takes_proxy": True,
         "typed_codes": True,
     }

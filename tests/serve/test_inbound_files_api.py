@@ -6,7 +6,8 @@ import os
 import socket
 import time
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,8 +18,8 @@ import uvicorn
 
 from homing.compose import open_gateway
 from homing.decide.media.inbound import EventLink, link_token
-from homing.flows.media import inbound as inbound_files
 from homing.model.directory.access import Scope
+from homing.model.instances.events import Event
 from homing.serve.app import Application
 from homing.serve.callers.keyring import new_key
 from simulated_gateways import MODELS
@@ -31,8 +32,9 @@ from tests.serve.test_endpoints_api import Receiver, endpoint
 from tests.serve.test_family_reports_api import Telling, telling
 
 receiver = endpoints.receiver
-GIVE_FILES = ("evolution", "waha", "wppconnect", "wwebjs-api")
-OTHERS = ("gowa", "wuzapi")
+GIVE_FILES = ("baileys-api", "evolution", "gowa", "waha", "wppconnect", "wuzapi", "wwebjs-api")
+CANNOT_BE_ASKED = "wuzapi"
+"""It puts files beside its reports, or into S3."""
 JPEG = b"\xff\xd8\xff\xe0" + os.urandom(300_000)
 PNG = b"\x89PNG\r\n\x1a\n" + os.urandom(30_000)
 
@@ -59,8 +61,7 @@ class There:
 
 @pytest.fixture
 async def there(sqlite_url: str) -> AsyncIterator[There]:
-    families = (*GIVE_FILES, *OTHERS)
-    models = {family: [await MODELS[family]().start(), await MODELS[family]().start()] for family in families}
+    models = {family: [await MODELS[family]().start(), await MODELS[family]().start()] for family in GIVE_FILES}
     more = {"homing_allow_nets": "127.0.0.1/32", "homing_public_url": "https://homing.example"}
     async with open_gateway(foreign.settings(sqlite_url, models, **more)) as gateway:
         made, secret = new_key(gateway.entropy, gateway.clock, workspace=None, scope=Scope.ADMIN, name="operator")
@@ -95,7 +96,7 @@ async def test_a_customer_is_told_an_address_of_ours_that_leads_to_the_bytes(the
         assert message["has_media"] is True and message["body"] == "a caption"
         assert media["url"].startswith("https://homing.example/media/in/"), family
         assert media["expires_at"] == pytest.approx(time.time() + 86_400, abs=60)
-        assert media["mimetype"] == "image/jpeg"
+        assert media.get("mimetype") == (None if family == "gowa" else "image/jpeg")
         assert one.model.key not in str(message) and "localhost:3000" not in str(message)
         answer = await there.get(media["url"])
         assert answer.status_code == 200 and answer.content == JPEG, family
@@ -173,12 +174,18 @@ async def test_an_event_without_a_file_gives_none(there: There) -> None:
     assert answer.status_code == 404
 
 
-async def test_a_family_that_gives_none_out_is_told_without_an_address(there: There) -> None:
-    for family in OTHERS:
-        one = await telling(there.fleet, family)
-        await one.tell("incoming", text="words")
-    await there.receiver.until(len(OTHERS))
-    assert all("url" not in str(each["data"]["message"].get("media")) for each in there.receiver.got)
+async def test_a_file_that_nobody_gives_out_is_told_with_the_reason(there: There) -> None:
+    event = Event(
+        *(1, "e", datetime.now(UTC), None, "message_received", None, None, None),
+        *(None, {"message": {"id": "3EB0", "has_media": True}}),
+    )
+    files = there.fleet.gateway.inbound
+    url = foreign.at(there.fleet.models[CANNOT_BE_ASKED][0])
+    told = files.shown(replace(event, instance_url=url))["message"]["media"]
+    assert told == {"available": False, "why": told["why"]}
+    assert there.fleet.gateway.fleet.traits(url).title in told["why"]
+    unknown = files.shown(event)["message"]["media"]
+    assert unknown == {"available": False, "why": "the gateway that told of it is not known any more"}
 
 
 async def test_after_a_move_it_comes_from_where_the_session_is(there: There) -> None:
@@ -249,12 +256,13 @@ async def test_whoever_leaves_in_the_middle_leaves_room_for_others(there: There)
     while not server.started:  # noqa: ASYNC110 - it tells nobody
         await asyncio.sleep(0.01)
     async with aiohttp.ClientSession() as http:
-        for _ in range(inbound_files.AT_ONCE + 4):
+        all_of_them = inbound.places.free
+        for _ in range(all_of_them + 4):
             async with http.get(url) as answer:
                 assert answer.status == 200 and await answer.content.read(1_000)
                 answer.close()
         async with asyncio.timeout(10):
-            while inbound._places._value < inbound_files.AT_ONCE:  # noqa: ASYNC110 - it tells nobody
+            while inbound.places.free < all_of_them:  # noqa: ASYNC110 - it tells nobody
                 await asyncio.sleep(0.05)
         async with http.get(url) as answer:
             assert await answer.read() == big
@@ -289,4 +297,6 @@ async def test_a_report_whose_bytes_are_none_is_taken_without_them(api: Api) -> 
     sent = told("message_received", account["session_id"], message=message)
     assert (await report(api, sent, url="http://a:3001")).status_code == 200
     [event] = (await api.call("GET", "/events?kind=message_received")).json()["data"]
-    assert event["payload"]["message"]["media"] == {"mimetype": "image/png"}
+    media = event["payload"]["message"]["media"]
+    assert (media["mimetype"], media["available"]) == ("image/png", False)
+    assert "did not come with the report" in media["why"]

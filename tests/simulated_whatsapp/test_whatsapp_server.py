@@ -232,3 +232,42 @@ def test_the_line_of_a_plain_text_is_as_it_always_was(tmp_path):
         ledger.append([Delivery("2026-01-31T09:30:00.250Z", "s1", "62811", "3EB0AA", "hi", None)])
     line = json.loads((tmp_path / "ledger.jsonl").read_text())
     assert list(line) == ["at", "session_id", "recipient", "message_id", "text", "label"]
+
+
+async def test_a_file_that_somebody_sends_is_there_for_every_connection_and_after_a_restart(
+    start_server, tmp_path: Path
+):
+    picture = bytes(range(256)) * 2_000
+    server = await start_server(state=tmp_path / "state.json")
+    given = await registered(server)
+    async with Administration(server.address) as whatsapp:
+        file = await whatsapp.keep(picture, "image/jpeg", "photo.jpg")
+        await whatsapp.deliver("s1", "62899", "look", file)
+    await server.stop()
+    again = await start_server(state=tmp_path / "state.json")
+    phone = await connected(again)
+    login = await phone.device.login(given, next_counter=1)
+    (waiting,) = login.waiting
+    assert waiting.file == {
+        "sha256": hashlib.sha256(picture).hexdigest(),
+        "size": len(picture),
+        "mime_type": "image/jpeg",
+        "file_name": "photo.jpg",
+    }
+    pieces = [piece async for piece in phone.device.download(waiting.file["sha256"])]
+    assert b"".join(pieces) == picture
+    assert len(pieces) == 2
+    phone.device.close()
+
+
+@pytest.mark.parametrize("sha256", ["0" * 64, "../ledger.jsonl", ""])
+async def test_no_other_file_is_given_out(start_server, sha256: str):
+    server = await start_server()
+    phone = await logged_in(server, await registered(server))
+    with pytest.raises(RefusedByWhatsApp) as refused:
+        await anext(phone.device.download(sha256))
+    assert refused.value.reason == "media_missing"
+    async with Administration(server.address) as whatsapp:
+        with pytest.raises(RefusedByWhatsApp, match="media_missing"):
+            await whatsapp.deliver("s1", "62899", "look", {"sha256": sha256, "mime_type": "", "file_name": ""})
+    phone.device.close()

@@ -140,7 +140,7 @@ async def open_carrying(settings: Settings) -> AsyncIterator[Carrying]:
         fleet = LiveFleet(stores.directory, drivers_of(settings, wire, metrics), clock, adoptions=stores.adoptions)
         await fleet.refresh()
         lists = Lists(fleet, clock, timeout_s=settings.homing_scan_timeout)
-        yield Carrying(vault, stores.directory, stores.grants, fleet, lists, stores.audit, SystemEntropy())
+        yield Carrying(vault, stores.directory, stores.grants, fleet, lists, stores.audit, clock, SystemEntropy())
 
 
 @asynccontextmanager

@@ -8,7 +8,7 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, ClassVar, TypeVar
 from urllib.parse import quote
 from weakref import WeakValueDictionary
@@ -40,6 +40,7 @@ _CODE_EVERY_S = 0.5
 _INSTANCES = 10_000
 _PROVING = ("auth", "key", "token")
 """Words in the names of headers that show who we are."""
+_JSON = {"Content-Type": "application/json"}
 _PATIENCE_FOR_ONE_S = 2.0
 """How long one session of a list may keep the others waiting."""
 CODE_IS_GOOD_FOR_S = 20
@@ -76,6 +77,7 @@ class GatewayDriver(ABC):
         self._wire = wire
         self._api_keys = api_keys if api_keys is not None else {}
         self._default_api_key = default_api_key
+        self._shown: dict[tuple[str, bool], Mapping[str, str]] = {}
         self._versions: dict[InstanceUrl, tuple[str | None, float]] = {}
         self._starts: WeakValueDictionary[tuple[InstanceUrl, SessionId], asyncio.Lock] = WeakValueDictionary()
 
@@ -279,7 +281,7 @@ class GatewayDriver(ABC):
         try:
             body = None if told is None else body_of(told)
         except UnicodeEncodeError:
-            return Fault(Phase.REQUEST_REJECTED, "the text holds half a character, which no JSON can carry")
+            return _half_a_character()
         return await self._call(method, instance, path, until, headers, body, body_limit_bytes, hidden)
 
     async def _call(
@@ -293,15 +295,17 @@ class GatewayDriver(ABC):
         body_limit_bytes: int,
         hidden: Sequence[str | None] = (),
     ) -> Reply | Fault:
-        sent = {**self.key_headers(self.key(instance)), **(headers or {})}
-        if not all(value.isascii() and value.isprintable() for value in sent.values()):
+        sent = self._shown_to(instance, is_typed=body is not None)
+        if headers:
+            sent = {**sent, **headers} if sent is not None and _can_be_sent(headers) else None
+        if sent is None:
             return Fault(Phase.UNAUTHORISED, "our API key holds characters that no header can carry; nothing was sent")
         reply = await self._wire.call(
             method,
             instance,
             path,
             body=body,
-            headers=sent if body is None else {**sent, "Content-Type": "application/json"},
+            headers=sent,
             timeout_s=left_s(until),
             body_limit_bytes=body_limit_bytes,
         )
@@ -309,6 +313,20 @@ class GatewayDriver(ABC):
             return reply
         unshown = [each for each in hidden if each]
         return self.fault_of(reply, (*self.secrets(instance), *_credentials(sent), *unshown))
+
+    def _shown_to(self, instance: InstanceUrl, *, is_typed: bool) -> Mapping[str, str] | None:
+        """What every call shows of who we are; None where the key holds what no header can. It is written once for each
+        key: nearly all calls are sends under the same few."""
+        key = self.key(instance)
+        shown = self._shown.get((key, is_typed))
+        if shown is None:
+            proof = self.key_headers(key)
+            if not _can_be_sent(proof):
+                return None
+            if len(self._shown) >= _INSTANCES:
+                self._shown.clear()
+            shown = self._shown[key, is_typed] = {**proof, **_JSON} if is_typed else proof
+        return shown
 
     @asynccontextmanager
     async def fetched(
@@ -328,7 +346,7 @@ class GatewayDriver(ABC):
             return
         sent = {**self.key_headers(self.key(instance)), **(headers or {})}
         body = None if told is None else msgspec.json.encode(told)
-        typed = sent if body is None else {**sent, "Content-Type": "application/json"}
+        typed = sent if body is None else {**sent, **_JSON}
         async with self._wire.fetch(
             method, instance, path, body=body, headers=typed, timeout_s=left_s(until), body_limit_bytes=most_bytes
         ) as answer:
@@ -336,6 +354,25 @@ class GatewayDriver(ABC):
                 yield self.fault_of(answer, (*self.secrets(instance), *_credentials(sent)))
             else:
                 yield answer
+
+    @asynccontextmanager
+    async def plain_file(
+        self,
+        instance: InstanceUrl,
+        path: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        most_bytes: int,
+        until: float,
+    ) -> AsyncIterator[FileStream | Fault]:
+        """A file that an answer is, as it stands."""
+        fetching = self.fetched("GET", instance, path, None, headers=headers, most_bytes=most_bytes, until=until)
+        async with fetching as answer:
+            if isinstance(answer, Fault):
+                yield answer
+            else:
+                length = answer.headers.get("content-length", "")
+                yield FileStream(answer.body.pieces, int(length) if length.isdecimal() else None)
 
     @asynccontextmanager
     async def file_in_json(
@@ -365,9 +402,12 @@ class GatewayDriver(ABC):
         """The call by which a message is sent, as `write` writes it."""
         try:
             told = write(message)
+            body = body_of(told.body)
         except Unsendable as error:
             return Fault(Phase.REQUEST_REJECTED, f"{self.title} cannot send it: {error}; nothing was sent")
-        return await self.tell(told.method, instance, told.path, told.body, until, headers=told.headers)
+        except UnicodeEncodeError:
+            return _half_a_character()
+        return await self._call(told.method, instance, told.path, until, told.headers, body, MIB)
 
     async def listed_by_name(
         self, instance: InstanceUrl, reply: Reply, said: Sequence[object], until: float
@@ -442,6 +482,14 @@ def unsent(fault: Fault) -> Fault:
     return Fault(Phase.UNAVAILABLE, f"{fault}, before the message was handed over", fault.status)
 
 
+def _half_a_character() -> Fault:
+    return Fault(Phase.REQUEST_REJECTED, "the text holds half a character, which no JSON can carry")
+
+
+def _can_be_sent(headers: Mapping[str, str]) -> bool:
+    return all(value.isascii() and value.isprintable() for value in headers.values())
+
+
 def _credentials(headers: Mapping[str, str]) -> list[str]:
     """What these headers show to prove who we are, with and without the scheme before it."""
     proofs = [value for name, value in headers.items() if any(word in name.lower() for word in _PROVING)]
@@ -456,6 +504,7 @@ def left_s(until: float) -> float:
     return max(0.0, until - now_s())
 
 
+@lru_cache(maxsize=16_384)
 def quoted(name: str) -> str:
     """A name as one part of a path."""
     return quote(name, safe="")

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from homing.model.fleet import Capabilities
 from homing.model.instances.vault import Login, SessionKey
+from homing.model.sends.signs import ChatSign
 from homing.model.sessions.exit_proxies import ExitProxy
 
 
@@ -66,6 +67,19 @@ class FrameRefused:
     code: int | None = None
 
 
+class FileGone(Exception):
+    """WhatsApp does not have the file that a message came with, or not any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class CameWith:
+    """The file that a message came with. By its ``reference`` any connection of the session finds it at WhatsApp."""
+
+    reference: str
+    mime_type: str
+    file_name: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Inbound:
     """Someone wrote to the session. It is offered again after a reconnection until ``received`` names it.
@@ -79,6 +93,7 @@ class Inbound:
     text: str | None
     at: str
     digest: str = ""
+    file: CameWith | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +218,9 @@ class EngineSession(Protocol):
     async def upload(self, pieces: AsyncIterator[bytes]) -> str:
         """Give WhatsApp a file, and the SHA-256 of its bytes in hex. A message that names it may follow."""
 
+    def download(self, reference: str) -> AsyncIterator[bytes]:
+        """The bytes of a file that a message came with, where ``fetch_files`` is declared. Raises FileGone."""
+
     async def seal(self, message: Message) -> bytes:
         """The message as it goes over the wire, a frame as ``instance.frames`` has it. What that changes of keys was
         told to the device's state before this returns. Raises SealRefused."""
@@ -212,6 +230,9 @@ class EngineSession(Protocol):
 
     def received(self, inbound_id: str) -> None:
         """The inbound message is safe: WhatsApp may forget it."""
+
+    async def show(self, sign: ChatSign) -> None:
+        """Show it to a chat, where the capability is declared that it needs. Raises ConnectionError if it was not."""
 
     async def logout(self) -> None:
         """Unlink the device."""

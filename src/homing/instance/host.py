@@ -22,6 +22,7 @@ from homing.instance.session.context import SessionContext
 from homing.instance.session.messages import Message, NotConnected, Paused, SendOutcome
 from homing.instance.session.session import HostedSession
 from homing.model.instances.vault import Holder, StaleEpoch
+from homing.model.sends.signs import ChatSign
 from homing.ports import Clock, Credentials, StoreUnavailable
 from homing.ports.sessions.exit_proxies import KnowsExitProxies
 
@@ -212,6 +213,16 @@ class SessionHost:
         """Give WhatsApp a file over the session's connection: the SHA-256 of its bytes, in hex."""
         held = self._sessions.get(session_id)
         return NotFound() if held is None else await held.upload(pieces)
+
+    async def show(self, session_id: str, sign: ChatSign) -> NotConnected | NotFound | None:
+        """Show a sign to a chat, over the session's connection."""
+        held = self._sessions.get(session_id)
+        return NotFound() if held is None else await held.show_sign(sign)
+
+    def download(self, session_id: str, reference: str) -> AsyncIterator[bytes] | NotConnected | NotFound:
+        """A file that came with a message of the session, in pieces, which raise FileGone or ConnectionError."""
+        held = self._sessions.get(session_id)
+        return NotFound() if held is None else held.download(reference)
 
     # The lease
 

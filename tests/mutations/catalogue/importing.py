@@ -7,6 +7,7 @@ _STORED = (tests("contract/test_imports.py"),)
 _COMMAND = (tests("cli/test_import_command.py"),)
 _CARRIED = (tests("contract/test_carrying.py"), tests("cli/test_sessions_command.py"))
 _MAY_BE_CARRIED = (tests("decide/test_carrying_judgments.py"),)
+_FROM_A_GATEWAY = (tests("cli/test_importing_from_a_gateway.py"),)
 
 DEFECTS: tuple[Defect, ...] = (
     Defect(
@@ -93,8 +94,8 @@ DEFECTS: tuple[Defect, ...] = (
         "a-word-that-beats-a-list",
         "a login is imported although its gateway shows it connected, since somebody vouched",
         "homing/decide/importing/carrying.py",
-        "            if used is None or (known.said and row.status is SessionStatus.UNKNOWN):\n",
-        "            if used is None or known.said:\n",
+        "        if used is None or (known.said and row.status is SessionStatus.UNKNOWN):\n",
+        "        if used is None or known.said:\n",
         _MAY_BE_CARRIED,
     ),
     Defect(
@@ -104,5 +105,37 @@ DEFECTS: tuple[Defect, ...] = (
         "    if row is not None and row.login is not None and not replace:\n",
         "    if row is None and not replace:\n",
         (tests("contract/test_carrying.py"),),
+    ),
+    Defect(
+        "a-session-that-only-the-list-is-asked-for",
+        "a login is imported although its session answers as connected, since the list says otherwise or there is none",
+        "homing/flows/importing/carrying.py",
+        "        answered = await self._answered(foreign, session) if foreign is not None else None\n",
+        "        answered = None\n",
+        _FROM_A_GATEWAY,
+    ),
+    Defect(
+        "a-lost-connection-taken-for-an-end",
+        "a login is imported from a gateway that is about to make its connection anew",
+        "homing/flows/importing/carrying.py",
+        "        if not proven.may_pass:\n",
+        "        if proven.may_pass or not proven.may_pass:\n",
+        _FROM_A_GATEWAY,
+    ),
+    Defect(
+        "our-own-list-taken-for-a-strangers-word",
+        "that an instance of ours does not have the session counts as proof that the program of a folder is stopped",
+        "homing/flows/importing/carrying.py",
+        "        return here if isinstance(can, Fault) or not can.share_credentials else None\n",
+        "        return here\n",
+        _FROM_A_GATEWAY,
+    ),
+    Defect(
+        "a-proxys-404-taken-for-an-end",
+        "a login is imported although its gateway's list could not be read, since somebody said 404",
+        "homing/decide/importing/carrying.py",
+        "        case Fault(phase=Phase.SESSION_NOT_FOUND) if isinstance(listing, SessionList):\n",
+        "        case Fault(phase=Phase.SESSION_NOT_FOUND) if listing is not None:\n",
+        _MAY_BE_CARRIED,
     ),
 )

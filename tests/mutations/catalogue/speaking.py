@@ -202,4 +202,22 @@ DEFECTS: tuple[Defect, ...] = (
         "scouts=False,",
         (tests("instance/test_notifier.py"),),
     ),
+    Defect(
+        "a-sign-that-failed-counts-as-shown",
+        "what the engine's process could not show to a chat is answered as shown",
+        "homing/instance/engines/baileys/engine.py",
+        """        if "error" in told:
+            raise ConnectionError(f"it could not be shown""",
+        """        if "never" in told:
+            raise ConnectionError(f"it could not be shown""",
+        (tests("instance/test_baileys_engine.py"),),
+    ),
+    Defect(
+        "an-engine-told-to-show-what-it-cannot",
+        "an engine is told to mark messages as read although it does not declare that it can",
+        "homing/instance/api/http.py",
+        "        if not self.host.engine.capabilities.mark_read:\n",
+        "        if self.host.engine.capabilities.typed_codes is None:\n",
+        (tests("instance/test_instance_http.py"),),
+    ),
 )

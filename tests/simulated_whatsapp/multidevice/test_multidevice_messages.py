@@ -220,3 +220,14 @@ async def test_a_refused_message_is_forgotten_or_not_as_the_rule_says(whatsapp, 
         await ana.ask("w:p", "get")
         assert (await admin(whatsapp, "devices"))["devices"][0]["waiting"] == 1
     assert [line["error"] for line in await ledger(whatsapp, "nacked")] == ["500", "500"]
+
+
+async def test_what_a_device_shows_to_a_chat_is_told(whatsapp, linked):
+    ana = await linked(ANA, label="?holder=a")
+    chat = f"{BEN}@s.whatsapp.net"
+    await ana.say(Node("chatstate", {"to": chat, "from": f"{ANA}@s.whatsapp.net"}, (node("composing"),)))
+    await ana.say(Node("receipt", {"to": chat, "id": "3A01", "type": "read"}))
+    await ana.until(lambda: ana.answer("ack", "3A01"))
+    [state, read] = await ledger(whatsapp, "chat_state", "receipted")
+    assert (state["device"], state["chat"], state["state"]) == (ana.name, chat, "composing")
+    assert (read["message_id"], read["receipt"], read["label"]) == ("3A01", "read", {"holder": "a"})

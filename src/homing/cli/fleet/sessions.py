@@ -44,7 +44,7 @@ def export(
     """Take a session out of the vault into a sealed file, with its keys, its unsent messages and its inbox.
 
     From then on the file is the session: here it is logged out, and cannot go on. Bring it in where it is to live with
-    `homing sessions import`. CarryingRefused while an instance has it open: `homing accounts stop` first.
+    `homing sessions import`. Refused while an instance has it open: `homing accounts stop` first.
 
     The passphrase is asked for, or read as one line from standard input. Without it nothing opens the file.
 
@@ -108,9 +108,9 @@ def import_(
 ) -> None:
     """Bring a login into the vault, with its keys: the session goes on with its chats, and nobody pairs anything.
 
-    Whoever used the login must be stopped, for good. For an account on a gateway that Homing knows, its list shows
-    that; for a file of `homing sessions export`, the export does. Else say --stopped. Two programs with one login end
-    each other's connections and use up each other's keys; WhatsApp may remove the device.
+    Whoever used the login must be stopped, for good. For an account on a gateway that Homing knows, that gateway is
+    asked, twice; for a file of `homing sessions export`, the export shows it. Else say --stopped. Two programs with one
+    login end each other's connections and use up each other's keys; WhatsApp may remove the device.
 
     Then: `homing accounts start`. A file's passphrase is asked for, or read as one line from standard input.
 

@@ -7,6 +7,7 @@ from enum import StrEnum
 from homing.decide.phones.aliases import same_person
 from homing.model.fleet import Account, InstanceUrl, ListedSession, Listing, NoList, SessionList, SessionStatus
 from homing.model.instances.vault import SessionHolding
+from homing.model.sends.faults import Fault, Phase
 
 RISK = (
     "two programs with one login end each other's connections and use up each other's keys: chats become unreadable,"
@@ -32,9 +33,13 @@ class LoginOrigin(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ProvenStopped:
-    """Whoever used the login until now cannot, and what shows it."""
+    """Whoever used the login until now cannot, and what shows it.
+
+    `may_pass`: its gateway says so, which makes a lost connection anew by itself; it has to say so twice.
+    """
 
     how: str
+    may_pass: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +53,8 @@ class CarryingRefused:
 @dataclass(frozen=True, slots=True)
 class OldHolder:
     """What is known of who uses a login. `phone` is whose it is; `placed_on` where its account is, if on a gateway that
-    keeps logins to itself. `said`: somebody vouches that it is stopped.
+    keeps logins to itself, and `answered` what that one said when it was asked after this session alone: a list may be
+    older, and some give none. `said`: somebody vouches that it is stopped.
     """
 
     origin: LoginOrigin
@@ -56,28 +62,31 @@ class OldHolder:
     phone: str | None
     placed_on: InstanceUrl | None
     lists: Mapping[InstanceUrl, Listing]
+    answered: ListedSession | Fault | None = None
     said: bool = False
 
 
 def old_holder_stopped(known: OldHolder) -> ProvenStopped | CarryingRefused:
-    """Whether the login's holder until now is proven stopped. What a list shows as connected outweighs any word."""
-    for url, listing in known.lists.items():
-        for row in _of_it(known, listing):
-            used = _USED.get(row.status)
-            if used is None or (known.said and row.status is SessionStatus.UNKNOWN):
-                continue
-            detail = f"{url} says that session {row.session_id} {used}: stop it there first ({RISK})"
-            return CarryingRefused("login_in_use", detail)
+    """Whether the login's holder until now is proven stopped. What shows it as connected outweighs any word."""
+    for url, row in _of_it(known):
+        used = _USED.get(row.status)
+        if used is None or (known.said and row.status is SessionStatus.UNKNOWN):
+            continue
+        detail = (
+            f"{url} says that session {row.session_id} {used}: stop it there without logging it out, see that nothing"
+            f" starts it again, and import then; {RISK}"
+        )
+        return CarryingRefused("login_in_use", detail)
     if known.origin is LoginOrigin.EXPORT:
         return ProvenStopped("its export ended the grant that it was used under")
-    if known.placed_on is not None:
-        told = known.lists.get(known.placed_on)
-        if isinstance(told, SessionList):
-            return ProvenStopped(f"{known.placed_on} says that it is {_so(known, told)}")
+    if (told := _told_by_its_gateway(known)) is not None:
+        return ProvenStopped(f"{known.placed_on} says that it is {told}", may_pass=True)
     if known.said:
         return ProvenStopped("somebody vouched for it with --stopped")
     asked = (
-        f"{known.placed_on} could not be asked" if known.placed_on is not None else "no instance is known to have it"
+        f"{known.placed_on} could not be asked"
+        if known.placed_on is not None
+        else "no other gateway is known to have it"
     )
     return CarryingRefused(
         "not_proven_stopped",
@@ -86,8 +95,15 @@ def old_holder_stopped(known: OldHolder) -> ProvenStopped | CarryingRefused:
     )
 
 
-def _of_it(known: OldHolder, listing: Listing) -> list[ListedSession]:
-    """The rows that may be this login's: by the session, or by the phone."""
+def _of_it(known: OldHolder) -> list[tuple[InstanceUrl, ListedSession]]:
+    """All that is said of this login, by the session or by the phone, and who says it."""
+    told = [(url, row) for url, listing in known.lists.items() for row in _listed(known, listing)]
+    if known.placed_on is not None and isinstance(known.answered, ListedSession):
+        told.append((known.placed_on, known.answered))
+    return told
+
+
+def _listed(known: OldHolder, listing: Listing) -> list[ListedSession]:
     if isinstance(listing, NoList):
         return []
     return [
@@ -98,9 +114,20 @@ def _of_it(known: OldHolder, listing: Listing) -> list[ListedSession]:
     ]
 
 
-def _so(known: OldHolder, listing: Listing) -> str:
-    rows = _of_it(known, listing)
-    return rows[0].status.value.replace("_", " ") if rows else "not there"
+def _told_by_its_gateway(known: OldHolder) -> str | None:
+    """As what its gateway has the session, none of whose words is that it is used; None: it cannot be asked.
+
+    That it is not there at all counts only with a list that says so too: a proxy can say that as well.
+    """
+    listing = known.lists.get(known.placed_on) if known.placed_on is not None else None
+    match known.answered:
+        case ListedSession(status=status):
+            return status.value.replace("_", " ")
+        case Fault(phase=Phase.SESSION_NOT_FOUND) if isinstance(listing, SessionList):
+            rows = _listed(known, listing)
+            return rows[0].status.value.replace("_", " ") if rows else "not there"
+        case _:
+            return None
 
 
 def may_leave(holding: SessionHolding | None) -> CarryingRefused | None:

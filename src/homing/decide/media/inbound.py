@@ -21,7 +21,9 @@ ABOUT = ("mimetype", "filename")
 """What is told of a file, whoever asks."""
 _LINK_MAX = 300
 _MAC_BYTES = 20
+_NOT_GIVEN = "its bytes did not come with the report, and {family} cannot be asked for them by the message"
 _NAME_MAX = 120
+_REFERENCE = re.compile(r"[A-Za-z0-9_-]{1,512}")
 _INLINE = re.compile(r"image/(jpeg|png|gif|webp)|video/.+|audio/.+|application/(pdf|zip)")
 """What is given out as what it is. All else is bytes, or plain text: nothing that a browser would run."""
 
@@ -66,7 +68,21 @@ def file_of(kind: str, payload: Mapping[str, Any]) -> InboundFile | None:
         _text(told, "url"),
         _text(told, "mimetype") or "",
         _text(told, "filename") or "",
+        reference_of(payload),
     )
+
+
+def reference_of(payload: Mapping[str, Any]) -> str | None:
+    """By what an instance of ours finds the file, where it told so."""
+    media = message_of(payload).get("media")
+    found = _text(media, "reference") if isinstance(media, dict) else None
+    return found if found is not None and _REFERENCE.fullmatch(found) else None
+
+
+def unavailable(family: str | None) -> dict[str, Any]:
+    """What a customer is told of a file that nobody can give out; `family` is its gateway's, as people call it."""
+    whose = "the gateway that told of it is not known any more" if family is None else _NOT_GIVEN.format(family=family)
+    return {"available": False, "why": whose}
 
 
 def kept_of(payload: Mapping[str, Any]) -> KeptMedia | None:

@@ -3,7 +3,8 @@
 It gives no list and no status. Whether a session is up is seen by asking for its own number.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 
 from homing.drivers import reading
 from homing.drivers.baileys_api import answers, messages
@@ -16,6 +17,7 @@ from homing.drivers.http.wire import Reply
 from homing.model.fleet import Capabilities, InstanceUrl, ListedSession, Listing, NoList, SessionId, SessionStatus
 from homing.model.instances.gateways import Traits
 from homing.model.sends.faults import Fault, Phase
+from homing.model.sends.inbound import FileStream, InboundFile
 from homing.model.sends.sending import Receipt
 from homing.model.sends.signs import ChatSign
 from homing.ports import InstanceHealth, NumberChecked, OutgoingText, SessionStart
@@ -36,6 +38,7 @@ class BaileysApiDriver(GatewayDriver):
         check_numbers=True,
         mark_read=True,
         show_typing=True,
+        fetch_files=True,
     )
     checked = ("1.0.0", "1.0.0")
     reports = BaileysApiReports()
@@ -110,6 +113,22 @@ class BaileysApiDriver(GatewayDriver):
             return reply
         row = the_one_in(reading.said_by(reply.body))
         return checked_of(reply, reading.part(row, "exists"), reading.part(row, "jid"), self.secrets(instance))
+
+    @asynccontextmanager
+    async def file(
+        self,
+        instance: InstanceUrl,
+        session_id: SessionId,  # noqa: ARG002 - a message's id is enough
+        file: InboundFile,
+        *,
+        most_bytes: int,
+        timeout_s: float,
+    ) -> AsyncIterator[FileStream | Fault]:
+        """It takes each file from WhatsApp as it comes, and keeps it under its message's id (src/controllers/media.ts);
+        for how long is its own setting."""
+        path, until = f"/media/{quoted(file.message_id)}", now_s() + timeout_s
+        async with self.plain_file(instance, path, most_bytes=most_bytes, until=until) as answer:
+            yield answer
 
     async def logout(self, instance: InstanceUrl, session: SessionStart, *, timeout_s: float) -> Fault | None:
         phone = _phone(session.session_id)

@@ -5,6 +5,7 @@ All that it says is wrapped: `{"status", "code", "message", "results"}`, and the
 
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 from urllib.parse import quote, unquote, urlsplit
 
@@ -34,6 +35,8 @@ _CODES = {
 }
 """`AUTHENTICATION_ERROR` comes with 401, as a wrong password does, and means a session that is not logged in."""
 PICTURE_BYTES = 256 * 1024
+_SERVED = "statics"
+_NO_FILE = ("message with id", "message not found", "does not contain downloadable media", "does not belong to chat")
 _PNG = b"\x89PNG\r\n\x1a\n"
 _CODE_S, _CODE_S_MAX = 20, 600
 
@@ -90,6 +93,25 @@ def picture_of(reply: Reply) -> str | Fault:
     if not reply.body.startswith(_PNG):
         return reading.malformed(reply, "what its link to a code led to is no PNG picture")
     return f"data:image/png;base64,{b64encode(reply.body).decode()}"
+
+
+def file_path(reply: Reply) -> str | Fault:
+    """Where the file is that it took from WhatsApp: a path below the folder that it serves, and no other."""
+    told = text_in(reading.part(reading.said_by(reply.body), "results", "file_path"), NAME_MAX)
+    names = unquote(told).removeprefix("/").split("/") if told is not None else []
+    if len(names) < 2 or names[0] != _SERVED or not all(_is_name(name) for name in names):
+        return reading.malformed(reply, "the answer to a download named no file that it serves")
+    return "/" + "/".join(quote(name, safe="") for name in names)
+
+
+def no_file(fault: Fault) -> Fault:
+    """It says with a 500 that it has no such message, or that there is no file in it."""
+    known = fault.phase is Phase.SERVER_ERROR and any(words in fault.detail.lower() for words in _NO_FILE)
+    return replace(fault, phase=Phase.PATH_NOT_FOUND) if known else fault
+
+
+def _is_name(name: str) -> bool:
+    return bool(name) and name not in (".", "..") and name.isprintable() and "\\" not in name
 
 
 def receipt_of(reply: Reply, secrets: Sequence[str]) -> Receipt | Fault:

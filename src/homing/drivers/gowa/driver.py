@@ -4,7 +4,8 @@ A second process on one device ends the first one, with all its devices: so noth
 """
 
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
 
@@ -22,6 +23,7 @@ from homing.model.instances.gateways import Traits
 from homing.model.sends.addresses import Address
 from homing.model.sends.faults import Fault
 from homing.model.sends.history import HISTORY_MAX, ChatHistory
+from homing.model.sends.inbound import FileStream, InboundFile
 from homing.model.sends.sending import Receipt
 from homing.model.sends.signs import ChatSign
 from homing.ports import InstanceHealth, NumberChecked, OutgoingText, PairingCode, SessionStart
@@ -45,6 +47,7 @@ class GowaDriver(GatewayDriver):
         read_history=True,
         mark_read=True,
         show_typing=True,
+        fetch_files=True,
     )
     checked = ("", "")
     reports = GowaReports()
@@ -128,6 +131,24 @@ class GowaDriver(GatewayDriver):
             return reply
         rows = reading.part(reading.said_by(reply.body), "results", "data")
         return history_of(reply, rows, answers.seen_of, self.secrets(instance))
+
+    @asynccontextmanager
+    async def file(
+        self, instance: InstanceUrl, session_id: SessionId, file: InboundFile, *, most_bytes: int, timeout_s: float
+    ) -> AsyncIterator[FileStream | Fault]:
+        """It takes the file from WhatsApp into a folder that it serves, and tells where (usecase/message.go, v9)."""
+        if file.chat is None:
+            yield self.cannot("find a message without its chat")
+            return
+        until, device = now_s() + timeout_s, {"X-Device-Id": quoted(session_id)}
+        asked = f"/message/{quoted(file.message_id)}/download?phone={quoted(file.chat)}"
+        reply = await self.ask(instance, asked, until, headers=device)
+        path = answers.no_file(reply) if isinstance(reply, Fault) else answers.file_path(reply)
+        if isinstance(path, Fault):
+            yield path
+            return
+        async with self.plain_file(instance, path, headers=device, most_bytes=most_bytes, until=until) as answer:
+            yield answer
 
     async def open_one(self, instance: InstanceUrl, session: SessionStart, until: float) -> ListedSession | Fault:
         """Makes a device, which shows its code when it is asked for one."""

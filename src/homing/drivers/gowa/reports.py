@@ -16,6 +16,14 @@ from homing.model.instances.events import EventKind, Report
 from homing.ports.instances.reports import Proof, Proven, RawReport, ReportSecrets
 
 _HMAC = "x-hub-signature-256"
+_FILES = {
+    "image": "image",
+    "video": "video",
+    "video_note": "video",
+    "audio": "audio",
+    "document": "document",
+    "sticker": "sticker",
+}
 _LEVELS = {"delivered": 3, "read": 4, "read-self": 4, "played": 5, "sender": 2}
 
 
@@ -66,16 +74,27 @@ def _message(payload: object) -> dict[str, Any] | None:
     chat = reading.name_in(reading.part(payload, "chat_id"))
     sender = reading.name_in(reading.part(payload, "from"))
     text = reading.part(payload, "body")
+    kind = next((kind for kind in _FILES if reading.part(payload, kind)), None)
     return {
         "id": message_id,
         "from": sender if from_me else chat or sender,
         "to": chat if from_me else None,
         "body": text if isinstance(text, str) else None,
         "from_me": from_me,
-        "type": "chat",
+        "type": "chat" if kind is None else _FILES[kind],
         "timestamp": reading.name_in(reading.part(payload, "timestamp")),
-        "has_media": any(reading.part(payload, kind) for kind in ("image", "video", "audio", "document", "sticker")),
+        "has_media": kind is not None,
+        "media": None if kind is None else _media(reading.part(payload, kind)),
     }
+
+
+def _media(said: object) -> dict[str, Any]:
+    """A path, or an object: `mime_type` where it has downloaded the file already, `filename` of documents."""
+    told = {
+        "mimetype": reading.name_in(reading.part(said, "mime_type")),
+        "filename": reading.name_in(reading.part(said, "filename")),
+    }
+    return {name: value for name, value in told.items() if value is not None}
 
 
 def _acks(raw: RawReport, session: object, payload: object) -> list[Report]:

@@ -11,7 +11,7 @@ from homing.drivers.calling import CODE_IS_GOOD_FOR_S, LIST_LIMIT_BYTES, Gateway
 from homing.drivers.checking import checked_of
 from homing.drivers.contents import Told
 from homing.drivers.histories import HISTORY_BYTES, history_of
-from homing.drivers.http.wire import FetchedReply, Reply
+from homing.drivers.http.wire import Reply
 from homing.drivers.libraries.whatsapp_web_reports import seen_of
 from homing.drivers.reporting import chat_in_id
 from homing.drivers.values import measure_in
@@ -151,19 +151,16 @@ class WahaDriver(GatewayDriver):
         until = now_s() + timeout_s
         told = answers.file_path(file.url)
         if told is not None:
-            async with self.fetched("GET", instance, told, None, most_bytes=most_bytes, until=until) as answer:
-                if not isinstance(answer, Fault):
-                    yield _stream_of(answer)
-                    return
-                if answer.phase is not Phase.PATH_NOT_FOUND:
+            async with self.plain_file(instance, told, most_bytes=most_bytes, until=until) as answer:
+                if not isinstance(answer, Fault) or answer.phase is not Phase.PATH_NOT_FOUND:
                     yield answer
                     return
         again = await self._file_again(instance, session_id, file, until)
         if isinstance(again, Fault):
             yield again
             return
-        async with self.fetched("GET", instance, again, None, most_bytes=most_bytes, until=until) as answer:
-            yield answer if isinstance(answer, Fault) else _stream_of(answer)
+        async with self.plain_file(instance, again, most_bytes=most_bytes, until=until) as answer:
+            yield answer
 
     async def _file_again(
         self, instance: InstanceUrl, session_id: SessionId, file: InboundFile, until: float
@@ -269,8 +266,3 @@ def _with_proxy(session: SessionStart, config: Mapping[str, Any]) -> dict[str, A
     told = {"server": f"{proxy.host}:{proxy.port}" if proxy.scheme == "http" else proxy.server}
     login = {} if proxy.username is None else {"username": proxy.username, "password": proxy.password or ""}
     return {"config": {**config, "proxy": told | login}}
-
-
-def _stream_of(answer: FetchedReply) -> FileStream:
-    length = answer.headers.get("content-length", "")
-    return FileStream(answer.body.pieces, int(length) if length.isdecimal() else None)

@@ -19,7 +19,8 @@ from weakref import WeakValueDictionary
 import msgspec
 
 from homing.drivers.contents import Unsendable
-from homing.drivers.http.wire import MIB, Calls, Reply
+from homing.drivers.files import Fetches
+from homing.drivers.http.wire import MIB, Calls, FetchedReply, Reply
 from homing.drivers.reading import MILLISECONDS_FROM, unhurried
 from homing.drivers.values import NAME_MAX
 from homing.drivers.webjs import messages
@@ -43,8 +44,9 @@ from homing.model.instances.gateways import Traits
 from homing.model.sends.content import TextContent
 from homing.model.sends.faults import Fault, Phase
 from homing.model.sends.history import ChatHistory
-from homing.model.sends.inbound import FileStream
+from homing.model.sends.inbound import FileStream, InboundFile
 from homing.model.sends.sending import Receipt
+from homing.model.sends.signs import ChatSign
 from homing.ports import InstanceHealth, NumberChecked, OutgoingText, PairingCode, SessionStart
 
 EPOCH_HEADER = "X-Homing-Epoch"
@@ -221,18 +223,39 @@ class WebjsDriver:
         """The webjs protocol has no call for it."""
         return Fault(Phase.REQUEST_REJECTED, "webjs cannot tell whether a number is on WhatsApp; nothing was sent")
 
-    async def show(self, *_: object, timeout_s: float) -> Fault | None:  # noqa: ARG002
-        """The webjs protocol has no call for it."""
-        return Fault(Phase.REQUEST_REJECTED, "webjs cannot show this to a chat; nothing was sent")
+    async def show(
+        self, instance: InstanceUrl, session_id: SessionId, sign: ChatSign, *, timeout_s: float
+    ) -> Fault | None:
+        """As our instance is told, where its engine can. The Node service has no call for it, and says so."""
+        last, told = messages.sign_of(sign)
+        reply = await self._tell("POST", instance, f"{_path(session_id)}/{last}", told, NEVER_GRANTED, timeout_s)
+        if isinstance(reply, Fault) and _is_unknown_path(reply):
+            return Fault(Phase.REQUEST_REJECTED, "webjs cannot show this to a chat; nothing was sent", reply.status)
+        return reply if isinstance(reply, Fault) else None
 
     async def history(self, *_: object, timeout_s: float) -> ChatHistory | Fault:  # noqa: ARG002
         """The webjs protocol has no call for it."""
         return Fault(Phase.REQUEST_REJECTED, "webjs cannot show the messages of a chat")
 
     @asynccontextmanager
-    async def file(self, *_: object, most_bytes: int, timeout_s: float) -> AsyncIterator[FileStream | Fault]:  # noqa: ARG002
-        """Files come with its reports, and there is no call for one."""
-        yield Fault(Phase.REQUEST_REJECTED, "webjs gives no files out")
+    async def file(
+        self, instance: InstanceUrl, session_id: SessionId, file: InboundFile, *, most_bytes: int, timeout_s: float
+    ) -> AsyncIterator[FileStream | Fault]:
+        """By the reference that an instance of ours told; the Node service's files come with its reports."""
+        if file.reference is None or not isinstance(self._wire, Fetches):
+            yield Fault(Phase.REQUEST_REJECTED, "webjs gives no files out")
+            return
+        key = self._key(instance)
+        headers = _key_header(key)
+        path = f"{_path(session_id)}/files/{quote(file.reference, safe='')}"
+        shown = path if headers else f"{path}?api_key={quote(key, safe='')}"
+        async with self._wire.fetch(
+            "GET", instance, shown, headers=headers, timeout_s=timeout_s, body_limit_bytes=most_bytes
+        ) as answer:
+            if isinstance(answer, FetchedReply):
+                yield FileStream(answer.body.pieces)
+            else:
+                yield answer if isinstance(answer, Fault) else fault_of(answer, self._secrets(instance))
 
     async def start_many(
         self, instance: InstanceUrl, sessions: Sequence[SessionStart], *, timeout_s: float

@@ -15,6 +15,7 @@ from homing.model.instances.report_body import Malformed, UnreadableBody, json_o
 from homing.ports.instances.reports import Proof, Proven, RawReport, ReportSecrets
 
 _HMAC = "x-hmac-signature"
+_CAPTIONED = ("imageMessage", "videoMessage", "documentMessage")
 _LEVELS = {"Delivered": 3, "Read": 4, "ReadSelf": 4, "Played": 5}
 
 
@@ -40,7 +41,7 @@ class WuzapiReports(GatewayReports):
         event = body.get("event")
         match word:
             case "Message":
-                message = _message(event)
+                message = _message(event, body)
                 return [_unknown(word, session, raw) if message is None else reporting.message(session, raw, message)]
             case "ReadReceipt" | "Receipt":
                 return _receipts(raw, session, body, event) or [_unknown(word, session, raw)]
@@ -74,7 +75,8 @@ def _unknown(word: str, session: object, raw: RawReport) -> Report:
     return reporting.unknown(word, session, raw)
 
 
-def _message(event: object) -> dict[str, Any] | None:
+def _message(event: object, body: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Its file stands beside the message, in base64, unless it is told to put files into S3 (media.go)."""
     info = reading.part(event, "Info")
     message_id = reading.name_in(reading.part(info, "ID"))
     if message_id is None:
@@ -84,6 +86,10 @@ def _message(event: object) -> dict[str, Any] | None:
     text = reading.part(event, "Message", "conversation")
     if not isinstance(text, str):
         text = reading.part(event, "Message", "extendedTextMessage", "text")
+    captions = (reading.part(event, "Message", name, "caption") for name in _CAPTIONED)
+    if not isinstance(text, str):
+        text = next((each for each in captions if isinstance(each, str) and each), None)
+    has_media = reading.part(info, "Type") == "media"
     return {
         "id": message_id,
         "from": None if from_me else chat,
@@ -92,9 +98,15 @@ def _message(event: object) -> dict[str, Any] | None:
         "from_me": from_me,
         "type": reading.name_in(reading.part(info, "Type")) or "chat",
         "timestamp": reading.name_in(reading.part(info, "Timestamp")),
-        "has_media": reading.part(info, "Type") == "media",
+        "has_media": has_media,
+        "media": _media(body) if has_media else None,
         "participant": reading.name_in(reading.part(info, "Sender")) if reading.part(info, "IsGroup") is True else None,
     }
+
+
+def _media(body: Mapping[str, Any]) -> dict[str, Any]:
+    told = {"mimetype": body.get("mimeType"), "filename": body.get("fileName"), "data": body.get("base64")}
+    return {name: value for name, value in told.items() if isinstance(value, str) and value}
 
 
 def _receipts(raw: RawReport, session: object, body: Mapping[str, Any], event: object) -> list[Report]:

@@ -25,6 +25,7 @@ from homing.model.fleet import (
     Account,
     Epoch,
     InstanceUrl,
+    ListedSession,
     Listing,
     MoveKind,
     Rebinding,
@@ -34,12 +35,15 @@ from homing.model.fleet import (
 from homing.model.instances.vault import Holder
 from homing.model.sends.faults import Fault
 from homing.model.sessions.carried import CarriedSession
-from homing.ports import Audit, Directory, Entropy, Fleet, Grants
+from homing.ports import Audit, Clock, Directory, Entropy, Fleet, Grants
 from homing.ports.sessions.carrying import CarriesSessions
 
 EXPORTER = "homing sessions export"
 """Who holds a session while it is taken out; no instance is called so."""
 HEALTH_TIMEOUT_S = 5.0
+ANSWER_TIMEOUT_S = 5.0
+WATCHED_S = 5.0
+"""A gateway is asked a second time so much later: one that lost a connection makes it anew within seconds."""
 _UUID = re.compile(r"[0-9a-fA-F]{8}-[0-9a-fA-F-]{27}")
 
 
@@ -96,10 +100,12 @@ class Carrying:
         fleet: Fleet,
         lists: ReadsLists,
         audit: Audit,
+        clock: Clock,
         entropy: Entropy,
     ) -> None:
         self._vault, self._directory, self._grants = vault, directory, grants
-        self._fleet, self._lists, self._audit, self._entropy = fleet, lists, audit, entropy
+        self._fleet, self._lists, self._audit = fleet, lists, audit
+        self._clock, self._entropy = clock, entropy
 
     async def target(self, ref: str) -> CarryTarget:
         """The account of this number, uuid or session; else the session itself. Raises NotCarried where a number or a
@@ -162,20 +168,36 @@ class Carrying:
         return found or await self._directory.account(None, session_id=SessionId(ref))
 
     async def _proof(self, carried: CarriedSession, target: CarryTarget, wanted: LoginImport) -> ProvenStopped:
+        """What shows that the login is used by nobody. A gateway's word for that is asked for twice."""
+        proven = await self._look(carried, target, wanted)
+        if not proven.may_pass:
+            return proven
+        await self._clock.sleep(WATCHED_S)
+        again = await self._look(carried, target, wanted)
+        return replace(again, how=f"{again.how}, and said so {WATCHED_S:g} s before")
+
+    async def _look(self, carried: CarriedSession, target: CarryTarget, wanted: LoginImport) -> ProvenStopped:
+        """Raises NotCarried while it is used, or while nothing shows that it is not."""
+        session, foreign = target.session_id, await self._gateway_of(target.account)
         lists = await self._lists.read_all()
-        account = target.account
-        known = OldHolder(
-            wanted.origin,
-            target.session_id,
-            carried.phone,
-            account.placement.instance_url if account is not None else None,
-            lists,
-            said=wanted.stopped,
-        )
+        answered = await self._answered(foreign, session) if foreign is not None else None
+        known = OldHolder(wanted.origin, session, carried.phone, foreign, lists, answered, said=wanted.stopped)
         proven = old_holder_stopped(known)
         if isinstance(proven, CarryingRefused):
             raise NotCarried(proven)
         return proven
+
+    async def _gateway_of(self, account: Account | None) -> InstanceUrl | None:
+        """Where the account is, if on a gateway that keeps logins to itself. What an instance of ours has is in the
+        vault, and says nothing of a program beside it."""
+        here = account.placement.instance_url if account is not None else None
+        if here is None:
+            return None
+        can = await self._fleet.capabilities(here, timeout_s=HEALTH_TIMEOUT_S, fresh=True)
+        return here if isinstance(can, Fault) or not can.share_credentials else None
+
+    async def _answered(self, url: InstanceUrl, session: SessionId) -> ListedSession | Fault:
+        return await self._fleet.driver(url).session(url, session, timeout_s=ANSWER_TIMEOUT_S)
 
     async def _place(self, target: CarryTarget, wanted: LoginImport) -> InstanceUrl | None:
         """Where the account is from now on; None: nowhere yet."""

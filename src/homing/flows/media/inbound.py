@@ -4,11 +4,10 @@ A link names a stored event and nothing else; whose it is, and where its session
 followed. Bytes that came in a report are kept, since their gateway gives them out only once.
 """
 
-import asyncio
 from base64 import b64decode
 from binascii import Error
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
@@ -20,13 +19,15 @@ from homing.decide.media import inbound
 from homing.decide.media.inbound import EventLink
 from homing.decide.media.sniffing import HEAD_BYTES
 from homing.decide.reports.meanings import message_of
+from homing.flows.media.places import FilePlaces
 from homing.model.deliveries.deliveries import ToldEvent
 from homing.model.errors import Code, Problem
+from homing.model.fleet import Route
 from homing.model.instances.events import Event, Report
 from homing.model.sends.calls import MediaUnavailable
 from homing.model.sends.content import KeptMedia
 from homing.model.sends.faults import Fault, Phase
-from homing.model.sends.inbound import FileStream
+from homing.model.sends.inbound import FileStream, InboundFile
 from homing.ports import Clock, Events, Fleet, Routes
 from homing.ports.aside import Aside, at_once
 from homing.ports.sends.media import MediaStore
@@ -34,9 +35,8 @@ from homing.ports.sends.media import MediaStore
 log = structlog.get_logger("homing")
 
 PATH = "/media/in"
-AT_ONCE = 16
-"""So many files are given out at a time; the others wait for their turn."""
-_GONE = frozenset({Phase.SESSION_NOT_FOUND, Phase.PATH_NOT_FOUND, Phase.REQUEST_REJECTED})
+_GONE = frozenset({Phase.PATH_NOT_FOUND, Phase.REQUEST_REJECTED})
+"""Who holds the session has no such file. That the session is somewhere else says nothing of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +74,13 @@ class InboundFiles:
         base_url: str,
         policy: InboundPolicy,
         aside: Aside = at_once,
+        places: FilePlaces | None = None,
     ) -> None:
         """`aside` does what takes long with a large report."""
         self._store, self._events, self._routes, self._fleet = store, events, routes, fleet
         self._clock, self._secret, self._base_url, self.policy = clock, secret, base_url, policy
         self._aside = aside
-        self._places = asyncio.Semaphore(AT_ONCE)
+        self.places = places or FilePlaces()
 
     # --- links --------------------------------------------------------------------------------------------------
 
@@ -90,13 +91,16 @@ class InboundFiles:
         return inbound.with_file(event.payload, self.told(event))
 
     def told(self, event: ToldEvent | Event) -> Mapping[str, Any] | None:
-        """What a customer is told of an event's file beside what it is; None where nobody could give it out."""
+        """What a customer is told of an event's file beside what it is: where it is to be had, or why nowhere; None
+        where there is no file."""
         if not inbound.has_file(event.kind, event.payload):
             return None
-        url = event.instance_url
-        can = inbound.kept_of(event.payload) is not None
-        if not can and (url is None or not self._fleet.driver(url).base.fetch_files):
-            return None
+        url, kept = event.instance_url, inbound.kept_of(event.payload)
+        if kept is None and inbound.reference_of(event.payload) is None:
+            if url is None:
+                return inbound.unavailable(None)
+            if not self._fleet.driver(url).base.fetch_files:
+                return inbound.unavailable(self._fleet.traits(url).title)
         until_s = int(self._clock.now().timestamp() + self.policy.link_s)
         token = inbound.link_token(self._secret, EventLink(event.id, until_s))
         return {"url": f"{self._base_url}{PATH}/{token}", "expires_at": until_s}
@@ -111,7 +115,7 @@ class InboundFiles:
         event = await self._events.event(link.event_id) if link is not None else None
         if event is None or event.workspace_id is None or not inbound.has_file(event.kind, event.payload):
             raise _not_there()
-        async with self._places:
+        async with self.places.held(event.workspace_id):
             kept = inbound.kept_of(event.payload)
             if kept is not None:
                 stream = FileStream(lambda: self._store.chunks(kept.id), kept.size)
@@ -122,23 +126,34 @@ class InboundFiles:
 
     @asynccontextmanager
     async def _fetched(self, event: Event) -> AsyncIterator[FileStream]:
-        """From the instance that holds the session now."""
+        """From the instance that holds the session now; where that is news, from where it is really."""
         file = inbound.file_of(event.kind, event.payload)
         if file is None or event.account_uuid is None or event.workspace_id is None:
             raise _not_there()
         route, _ = await self._routes.route(event.workspace_id, event.account_uuid, None)
         if route is None:
             raise _not_there()
+        async with self._asked(route, file) as answer:
+            if not isinstance(answer, Fault):
+                yield answer
+                return
+        again = None
+        if answer.phase not in _GONE:
+            again = await self._routes.reread_unless_moved(event.account_uuid, route.placement)
+        if again is None or again.placement.instance_url in (None, route.placement.instance_url):
+            raise _refused(route, answer)
+        async with self._asked(again, file) as answer:
+            if isinstance(answer, Fault):
+                raise _refused(again, answer)
+            yield answer
+
+    def _asked(self, route: Route, file: InboundFile) -> AbstractAsyncContextManager[FileStream | Fault]:
         url = route.placement.instance_url
         if url is None:
             raise _unavailable("its session is nowhere just now")
-        limits = {"most_bytes": self.policy.most_bytes, "timeout_s": self.policy.fetch_s}
+        most_bytes, timeout_s = self.policy.most_bytes, self.policy.fetch_s
         driver = self._fleet.driver(url)
-        async with driver.file(url, route.session_id, file, **limits) as answer:  # type: ignore[arg-type]
-            if isinstance(answer, Fault):
-                log.info("An inbound file could not be had", url=url, session_id=route.session_id, reason=str(answer))
-                raise _not_there() if answer.phase in _GONE else _unavailable("its session's instance does not give it")
-            yield answer
+        return driver.file(url, route.session_id, file, most_bytes=most_bytes, timeout_s=timeout_s)
 
     async def _begun(self, event: Event, stream: FileStream) -> OpenedFile:
         """The file with its beginning read, by which it is known what it is, and that it is there at all."""
@@ -196,6 +211,12 @@ class InboundFiles:
         finally:
             await spool.discard()
         return KeptMedia(kept_as, whole.sha256, whole.size, inbound.served_as(whole.head))
+
+
+def _refused(route: Route, fault: Fault) -> Problem:
+    url, session_id = route.placement.instance_url, route.session_id
+    log.info("An inbound file could not be had", url=url, session_id=session_id, reason=str(fault))
+    return _not_there() if fault.phase in _GONE else _unavailable("its session's instance does not give it")
 
 
 def _not_there() -> Problem:

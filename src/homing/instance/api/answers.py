@@ -167,6 +167,19 @@ def sent(outcome: SendOutcome | NotFound, now: float) -> ApiAnswer:
             assert_never(outcome)
 
 
+def shown(result: NotConnected | NotFound | None) -> ApiAnswer:
+    """To a caller that wants a sign shown to a chat."""
+    match result:
+        case None:
+            return ApiAnswer({"success": True})
+        case NotFound():
+            return SESSION_NOT_FOUND
+        case NotConnected(state):
+            return not_connected(state)
+        case _:
+            assert_never(result)
+
+
 def file_missing(why: str) -> ApiAnswer:
     """A message's file could not be had; nobody was written to, and the next attempt may find it."""
     return ApiAnswer({"error": f"The file of the message could not be read: {why}"}, 503, {"Retry-After": "1"})

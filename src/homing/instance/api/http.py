@@ -7,7 +7,7 @@ a field of the JSON body of anything else; probes need none.
 import asyncio
 import hmac
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import msgspec
@@ -17,6 +17,7 @@ from aiohttp.typedefs import Handler, Middleware
 
 from homing.instance.api import answers, requests
 from homing.instance.api.answers import ApiAnswer
+from homing.instance.api.downloads import Downloads
 from homing.instance.api.fault_injection import misbehaving
 from homing.instance.api.faults import Faults, UnknownFault
 from homing.instance.api.probes import health, memory
@@ -42,7 +43,7 @@ ENDPOINTS = (
     "/api/messages/bulk-send",
 )
 Checked = TypeVar("Checked")
-Answering = Callable[[web.Request], Awaitable[ApiAnswer]]
+Answering = Callable[[web.Request], Awaitable[ApiAnswer | web.StreamResponse]]
 
 
 @dataclass(slots=True)
@@ -64,6 +65,10 @@ class Surface:
     memory: Callable[[], Mapping[str, Any]] = memory
     files: OpenFile | None = None
     """Reads files that messages have, where there is a way to."""
+    downloads: Downloads = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.downloads = Downloads(self.host)
 
     def answered_ago_s(self) -> float | None:
         """Since when nobody's call was answered here; None if nobody ever called."""
@@ -136,6 +141,22 @@ class Surface:
         file = {"sha256": sha256, "size": read.size, "mime_type": media_type(wanted.content)}
         told = content_json.written(wanted.content) | {"media": file}
         return await self._say(request, wanted.message, told, sha256)
+
+    async def mark_read(self, request: web.Request) -> ApiAnswer:
+        wanted = _checked(requests.read_marks(await self._order(request)))
+        if not self.host.engine.capabilities.mark_read:
+            raise AnsweredEarly(RequestProblem(400, {"error": "This engine marks no messages as read"}))
+        return answers.shown(await self.host.show(request.match_info["id"], wanted))
+
+    async def show_typing(self, request: web.Request) -> ApiAnswer:
+        wanted = _checked(requests.typing_sign(await self._order(request)))
+        if not self.host.engine.capabilities.show_typing:
+            raise AnsweredEarly(RequestProblem(400, {"error": "This engine does not show that somebody types"}))
+        return answers.shown(await self.host.show(request.match_info["id"], wanted))
+
+    async def download(self, request: web.Request) -> ApiAnswer | web.StreamResponse:
+        self._check_key(request, request.query)
+        return await self.downloads.give(request)
 
     async def bulk_send(self, request: web.Request) -> ApiAnswer:
         wanted = _checked(requests.bulk(await self._body(request)))
@@ -264,6 +285,9 @@ def application(surface: Surface) -> web.Application:
         ("POST", "/api/sessions/{id}/reconnect", surface.restart_session),
         ("POST", "/api/sessions/{id}/regenerate-qr", surface.renew_code),
         ("POST", "/api/sessions/{id}/logout", surface.logout_session),
+        ("POST", "/api/sessions/{id}/read", surface.mark_read),
+        ("POST", "/api/sessions/{id}/typing", surface.show_typing),
+        ("GET", "/api/sessions/{id}/files/{reference}", surface.download),
         ("POST", "/api/messages/send", surface.send),
         ("POST", "/api/messages/send-media", surface.send_media),
         ("POST", "/api/messages/bulk-send", surface.bulk_send),
@@ -277,7 +301,8 @@ def application(surface: Surface) -> web.Application:
 def _answering(handler: Answering) -> Handler:
     async def respond(request: web.Request) -> web.StreamResponse:
         try:
-            return _response(await handler(request))
+            answer = await handler(request)
+            return answer if isinstance(answer, web.StreamResponse) else _response(answer)
         except AnsweredEarly as refused:
             return _response(refused.answer)
 

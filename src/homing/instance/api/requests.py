@@ -14,13 +14,17 @@ from urllib.parse import urlsplit
 from homing.model.fleet import EPOCH_MAX
 from homing.model.sends import content_json
 from homing.model.sends.addresses import Address
-from homing.model.sends.content import Content, KeptMedia, LinkedMedia, MediaContent, MessageType, words_of
+from homing.model.sends.content import Content, KeptMedia, LinkedMedia, MediaContent, MessageRef, MessageType, words_of
+from homing.model.sends.signs import ReadSign, TypingSign
 
 PHONE = re.compile(r"\+?[\d\-()]*\d[\d\-()]*")
 MESSAGE_ID = re.compile(r"[0-9A-Z]{8,64}")
+MESSAGE_ID_OF_OTHERS = re.compile(r"[\x21-\x7e]{1,128}")
 TEXT_MAX = 65_536
 RECIPIENTS_MAX = 1_000
 BATCH_MAX = 1_000
+READ_MAX = 1_000
+TYPING_MAX_S = 60.0
 SESSION_ID_MAX = 200
 _DIGITS_MAX = 16
 
@@ -184,6 +188,49 @@ def bulk(body: Body) -> BulkRequest | RequestProblem:
         return RequestProblem(400, {"error": error, "invalid_recipients": invalid})
     text = _text(body)
     return text if isinstance(text, RequestProblem) else BulkRequest(str(session_id), tuple(recipients), text)
+
+
+def read_marks(body: Body) -> ReadSign | RequestProblem:
+    """The body of ``POST /api/sessions/{id}/read``: messages of one chat, written by others."""
+    chat, given = _chat(body), body.get("messages")
+    if chat is None:
+        return _bad("Invalid chat")
+    if not isinstance(given, list) or not 0 < len(given) <= READ_MAX:
+        return _bad(f"messages must be 1 to {READ_MAX} of the chat")
+    try:
+        messages = [MessageRef(_id(each), participant=_author(each)) for each in given]
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return _bad("Each of the messages must be an object with its id")
+    return ReadSign(chat, tuple(messages))
+
+
+def typing_sign(body: Body) -> TypingSign | RequestProblem:
+    """The body of ``POST /api/sessions/{id}/typing``; 0 seconds end it."""
+    chat, for_s = _chat(body), body.get("seconds")
+    if chat is None:
+        return _bad("Invalid chat")
+    if isinstance(for_s, bool) or not isinstance(for_s, int | float) or not 0 <= for_s <= TYPING_MAX_S:
+        return _bad(f"seconds must be a number from 0 to {TYPING_MAX_S:g}")
+    return TypingSign(chat, float(for_s))
+
+
+def _chat(body: Body) -> Address | None:
+    recipient = _recipient(body.get("chat"))
+    try:
+        return Address.of(recipient) if recipient is not None else None
+    except ValueError:
+        return None
+
+
+def _id(told: Body) -> str:
+    if not isinstance(told["id"], str) or not MESSAGE_ID_OF_OTHERS.fullmatch(told["id"]):
+        raise ValueError("no id of a message")
+    return told["id"]
+
+
+def _author(told: Body) -> Address | None:
+    participant = told.get("participant")
+    return Address.of(participant) if participant is not None else None
 
 
 def typed_for(body: Body) -> str | RequestProblem | None:

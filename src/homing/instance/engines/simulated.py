@@ -9,12 +9,14 @@ from typing import Any
 
 from homing.instance.engine import (
     Acknowledged,
+    CameWith,
     Closed,
     DeviceRemoved,
     DeviceState,
     EngineEvent,
     EnginePairingCode,
     EngineSession,
+    FileGone,
     Frame,
     FrameRefused,
     Inbound,
@@ -35,6 +37,7 @@ from homing.model.fleet import Capabilities
 from homing.model.instances.vault import Login
 from homing.model.sends.addresses import AddressKind
 from homing.model.sends.content import CAPTIONED, MessageType
+from homing.model.sends.signs import ChatSign
 from homing.model.sessions.exit_proxies import ExitProxy
 from simulated_whatsapp import client, core
 from simulated_whatsapp.core import DeviceCredentials, Refusal
@@ -52,6 +55,7 @@ SIMULATED = Capabilities(
     quotes=frozenset(MessageType) - {MessageType.REACTION, MessageType.EDIT, MessageType.REVOKE},
     mentions=CAPTIONED | {MessageType.TEXT, MessageType.EDIT},
     typed_codes=True,
+    fetch_files=True,
 )
 
 
@@ -148,8 +152,20 @@ class SimulatedSession:
             raise ConnectionError(f"WhatsApp refused a file: {refused.reason}") from refused
         return sha256
 
+    async def download(self, reference: str) -> AsyncIterator[bytes]:
+        try:
+            async for piece in self.device.download(reference):
+                yield piece
+        except client.RefusedByWhatsApp as refused:
+            if refused.reason == Refusal.MEDIA_MISSING:
+                raise FileGone("WhatsApp does not have this file") from refused
+            raise ConnectionError(f"WhatsApp refused to give a file out: {refused.reason}") from refused
+
     def received(self, inbound_id: str) -> None:
         self.device.received(inbound_id)
+
+    async def show(self, sign: ChatSign) -> None:  # noqa: ARG002
+        raise ConnectionError("nobody sees signs in the simulated WhatsApp")
 
     async def logout(self) -> None:
         with suppress(client.RefusedByWhatsApp):  # it has no device for us any more: there is nothing to unlink
@@ -183,7 +199,8 @@ def _translated(event: client.ClientEvent) -> EngineEvent:
             return DeviceRemoved()
         case core.Paired(credentials):
             return Paired(asdict(credentials))
-        case core.InboundMessage(inbound_id, sender, text, at):
-            return Inbound(inbound_id, sender, text, at)
+        case core.InboundMessage(inbound_id, sender, text, at, file):
+            came_with = None if file is None else CameWith(file["sha256"], file["mime_type"], file["file_name"])
+            return Inbound(inbound_id, sender, text, at, file=came_with)
         case client.Closed():
             return Closed()

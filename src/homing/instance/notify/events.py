@@ -4,6 +4,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from homing.instance.engine import CameWith
+
 
 class Status(StrEnum):
     """How a session is, in the Node service's words (SessionManager), and ``logged_out``.
@@ -65,6 +67,7 @@ class MessageReceived:
     text: str
     at: str
     phone_number: str | None = None
+    file: CameWith | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from typing import Any, assert_never
 
 import msgspec
 
+from homing.instance.engine import CameWith
 from homing.instance.notify.events import (
     CodeIssued,
     EventSubject,
@@ -26,6 +27,7 @@ from homing.instance.notify.events import (
 
 EVENT_ID_HEADER = "X-Homing-Event-Id"
 Told = tuple[str, dict[str, Any]]
+_KINDS = frozenset({"image", "video", "audio"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +116,19 @@ def _received(event: MessageReceived, at: float) -> dict[str, Any]:
         "timestamp": _unix(event.at, at),
         "from_me": False,
         "type": "chat",
-        "has_media": False,
+        "has_media": event.file is not None,
         "chat_type": "group" if event.sender.endswith("@g.us") else "private",
+        **({} if event.file is None else _file(event.file)),
+    }
+
+
+def _file(file: CameWith) -> dict[str, Any]:
+    """What came with it, and by what whoever holds the session finds it; its bytes come when they are asked for."""
+    kind = file.mime_type.partition("/")[0]
+    named = {"filename": _whole(file.file_name)} if file.file_name else {}
+    return {
+        "type": kind if kind in _KINDS else "document",
+        "media": {"mimetype": file.mime_type, **named, "reference": file.reference},
     }
 
 

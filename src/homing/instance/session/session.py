@@ -11,6 +11,8 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import assert_never
 
+import structlog
+
 from homing.decide.fleet.leases import outlived_a_backup
 from homing.instance.engine import (
     Acknowledged,
@@ -44,7 +46,9 @@ from homing.instance.session.ownership import Ownership
 from homing.instance.session.sending import SessionSends
 from homing.instance.session.tasks import Tasks
 from homing.model.instances.vault import Grant, Login
+from homing.model.sends.signs import ChatSign
 
+log = structlog.get_logger("homing")
 REPLACED = "replaced"
 """What a session says that somebody else logged in with its credentials, who was not granted them."""
 
@@ -176,6 +180,25 @@ class HostedSession:
             return await wire.upload(pieces)
         except ConnectionError:
             return NotConnected(self.status)
+
+    async def show_sign(self, sign: ChatSign) -> NotConnected | None:
+        """Show a sign to a chat. One that is lost harms nobody, and is not repeated."""
+        wire = self._connection.wire
+        if wire is None or self.status is not Status.CONNECTED:
+            return NotConnected(self.status)
+        try:
+            await wire.show(sign)
+        except ConnectionError as problem:
+            log.info("A sign was not shown", session_id=self.session_id, reason=str(problem))
+            return NotConnected(self.status)
+        return None
+
+    def download(self, reference: str) -> AsyncIterator[bytes] | NotConnected:
+        """A file that came with a message, from WhatsApp. Its pieces raise FileGone or ConnectionError."""
+        wire = self._connection.wire
+        if wire is None or self.status is not Status.CONNECTED:
+            return NotConnected(self.status)
+        return wire.download(reference)
 
     async def close(self) -> None:
         """Take no more messages, and let those under way come to their end, in bounded time."""
@@ -364,7 +387,7 @@ class HostedSession:
 
     def _received(self, message: Inbound) -> MessageReceived:
         return MessageReceived(
-            self._about(), message.id, message.sender, message.text or "", message.at, self.phone_number
+            self._about(), message.id, message.sender, message.text or "", message.at, self.phone_number, message.file
         )
 
     def _told(self, name: tuple[str, str]) -> None:

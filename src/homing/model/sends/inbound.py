@@ -6,7 +6,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class InboundFile:
-    """The file of a message that a session's gateway told of. `chat` and `url` are as it wrote them."""
+    """The file of a message that a session's gateway told of. `chat` and `url` are as it wrote them.
+
+    `reference` is by what an instance of ours finds it at WhatsApp, whichever of them holds the session.
+    """
 
     message_id: str
     chat: str | None
@@ -14,6 +17,7 @@ class InboundFile:
     url: str | None = None
     mime_type: str = ""
     file_name: str = ""
+    reference: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,5 +100,10 @@ class Service:
                 self._receipts.acknowledged(device, connection, said)
             case "presence" if said.get("name"):
                 device.push_name = said.get("name")
+            case "chatstate":
+                state = said.children[0].tag if said.children else ""
+                self.world.events.write(
+                    "chat_state", device=device.name, chat=said.get("to"), state=state, label=connection.label
+                )
             case _:
-                pass  # presence, typing and telemetry: nobody waits for an answer
+                pass  # presence and telemetry: nobody waits for an answer

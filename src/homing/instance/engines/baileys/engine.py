@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Coroutine
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, assert_never
 from urllib.parse import urlencode
 
 import structlog
@@ -18,6 +18,7 @@ from homing.instance.engine import (
     DeviceState,
     EnginePairingCode,
     EngineSession,
+    FileGone,
     Frame,
     FrameRefused,
     Inbound,
@@ -41,10 +42,12 @@ from homing.model.fleet import Capabilities
 from homing.model.instances.vault import Login
 from homing.model.sends.addresses import AddressKind
 from homing.model.sends.content import MessageType
+from homing.model.sends.signs import ChatSign, ReadSign, TypingSign
 from homing.model.sessions.exit_proxies import ExitProxy
 
 log = structlog.get_logger("homing")
 WHATSAPP = "wss://web.whatsapp.com/ws/chat"
+PHONES_AT = "s.whatsapp.net"
 FIRST_CODE_S, NEXT_CODE_S = 60.0, 20.0
 """How long the first code of a connection is good for, and each of those that follow it."""
 CODES_OF_A_CONNECTION_S = 155.0
@@ -75,6 +78,8 @@ BAILEYS = Capabilities(
     reaches=frozenset({AddressKind.PHONE, AddressKind.LID, AddressKind.GROUP}),
     quotes=frozenset({MessageType.TEXT}),
     mentions=frozenset({MessageType.TEXT}),
+    mark_read=True,
+    show_typing=True,
     typed_codes=True,
 )
 
@@ -256,11 +261,17 @@ class BaileysSession:
     async def upload(self, pieces: AsyncIterator[bytes]) -> str:  # noqa: ARG002
         raise ConnectionError("this engine sends no files yet")
 
+    async def download(self, reference: str) -> AsyncIterator[bytes]:  # noqa: ARG002 - it tells of no files yet
+        nothing: tuple[bytes, ...] = ()
+        for each in nothing:
+            yield each
+        raise FileGone("this engine gives no files out yet")
+
     async def seal(self, message: Message) -> bytes:
         if self._over:
             raise ConnectionError("the connection is gone")
         number, answer = self._questions.ask()
-        to = message.recipient if "@" in message.recipient else f"{message.recipient}@s.whatsapp.net"
+        to = message.recipient if "@" in message.recipient else f"{message.recipient}@{PHONES_AT}"
         wanted = {"id": message.message_id, "to": to, "text": message.text, "content": message.content}
         self._say({"t": "seal", "n": number, **wanted})
         told = await answer
@@ -280,6 +291,15 @@ class BaileysSession:
 
     def received(self, inbound_id: str) -> None:
         self._say({"t": "received", "step": self._steps.pop(f"from {inbound_id}", 0)})
+
+    async def show(self, sign: ChatSign) -> None:
+        if self._over:
+            raise ConnectionError("the connection is gone")
+        number, answer = self._questions.ask()
+        self._say({"t": "show", "n": number, **_sign(sign)})
+        told = await answer
+        if "error" in told:
+            raise ConnectionError(f"it could not be shown: {told['error']}")
 
     async def logout(self) -> None:
         self._say({"t": "logout"})
@@ -330,7 +350,7 @@ class BaileysSession:
                 self._spawn(self._get(told))
             case "had":
                 self._spawn(self._had(told))
-            case "sealed" | "code":
+            case "sealed" | "code" | "shown":
                 self._questions.answered(told["n"], told)
             case "ack":
                 self._acknowledged(told)
@@ -420,6 +440,21 @@ def _inbound(told: Told) -> Inbound:
     sender = str(told.get("from") or "")
     sender = sender.removesuffix("@s.whatsapp.net").partition(":")[0] if sender.endswith("@s.whatsapp.net") else sender
     return Inbound(told["id"], sender, told.get("text"), at, told["digest"])
+
+
+def _sign(sign: ChatSign) -> Told:
+    chat = sign.chat.jid(PHONES_AT)
+    match sign:
+        case ReadSign(messages=messages):
+            by = [each.participant.jid(PHONES_AT) if each.participant is not None else None for each in messages]
+            pairs = zip(messages, by, strict=True)
+            return {
+                "read": [{"remoteJid": chat, "id": of.id, "fromMe": False, "participant": who} for of, who in pairs]
+            }
+        case TypingSign(for_s=for_s):
+            return {"typing": chat, "for_ms": round(for_s * 1000)}
+        case _:
+            assert_never(sign)
 
 
 def _phone(device: str | None) -> str | None:

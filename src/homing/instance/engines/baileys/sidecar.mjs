@@ -169,6 +169,7 @@ class Channel {
     this.sent = new Map();
     this.groups = new Map();
     this.given = new Map(); // keys of groups that are on their way, by message
+    this.typing = new Map(); // what ends it, by chat
     this.keys = new Keys(this);
     this.creds = creds ? asValue(creds) : baileys.initAuthCreds();
     this.begin(url, version, browser);
@@ -234,6 +235,11 @@ class Channel {
           (code) => this.say({ t: "code", n: frame.n, code }),
           (error) => this.say({ t: "code", n: frame.n, error: String(error?.message) }),
         );
+      case "show":
+        return void this.show(frame).then(
+          () => this.say({ t: "shown", n: frame.n }),
+          (error) => this.say({ t: "shown", n: frame.n, error: String(error?.message ?? error) }),
+        );
       case "logout":
         return void this.sock.logout().catch(() => {});
       case "close":
@@ -248,6 +254,7 @@ class Channel {
     this.sock.ev.removeAllListeners("connection.update");
     this.sock.ws.socket?.terminate();
     this.sock.end(undefined).catch(() => {});
+    this.typing.forEach(clearTimeout);
   }
 
   // --- durability
@@ -507,9 +514,8 @@ class Channel {
       if (!hidden || !baileys.isPnUser(pn)) continue;
       const { user } = baileys.jidDecode(pn);
       const { [user]: known } = await this.keys.get("lid-mapping", [user]);
-      if (known === baileys.jidDecode(hidden).user) continue;
-      await lidMapping.storeLIDPNMappings([{ lid: hidden, pn }]);
-      await migrateSession(pn, hidden);
+      if (known !== baileys.jidDecode(hidden).user) await lidMapping.storeLIDPNMappings([{ lid: hidden, pn }]);
+      await migrateSession(pn, hidden); // one of Baileys 6 may be under the number still
     }
   }
 
@@ -518,6 +524,16 @@ class Channel {
     const at = (await this.sock.signalRepository.lidMapping.getLIDForPN(to).catch(() => null)) ?? to;
     const { [at]: kept } = await this.keys.get("tctoken", [at]);
     return kept?.token;
+  }
+
+  // --- what a chat sees beside messages
+
+  async show({ read, typing, for_ms: forMs }) {
+    if (read) return this.sock.readMessages(read.map(({ participant, ...key }) => (participant ? { ...key, participant } : key)));
+    clearTimeout(this.typing.get(typing));
+    this.typing.delete(typing);
+    if (forMs > 0) this.typing.set(typing, setTimeout(() => void this.show({ typing, for_ms: 0 }).catch(() => {}), forMs));
+    return this.sock.sendPresenceUpdate(forMs > 0 ? "composing" : "paused", typing);
   }
 
   // --- how it stands
@@ -531,6 +547,7 @@ class Channel {
     this.say({ t: "closed", code: this.passkey ? "passkey" : (error?.output?.statusCode ?? null), why });
     this.muted = true;
     channels.delete(this.s);
+    this.typing.forEach(clearTimeout);
   }
 
   lookForPasskey(node) {
