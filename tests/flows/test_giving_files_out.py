@@ -1,7 +1,8 @@
-"""Following the link to a file: from whom it is asked, and what is answered where it cannot be had."""
+"""Following the link to a file: from whom it is asked, what is answered where it cannot be had, whose turn it is."""
 
+import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 
 from homing.decide.media.inbound import EventLink, link_token
 from homing.flows.media.inbound import InboundFiles, InboundPolicy
+from homing.flows.media.places import FilePlaces, PlacesPolicy
 from homing.model.errors import Code, Problem
 from homing.model.fleet import AccountUuid, Epoch, InstanceUrl, Placement, Route, SessionId, WorkspaceId
 from homing.model.instances.events import Event
@@ -115,3 +117,70 @@ async def test_only_who_holds_the_session_says_that_there_is_no_file(
     with pytest.raises(Problem) as problem:
         await given(site.files(), link())
     assert (problem.value.code, site.asked) == (code, asked)
+
+
+# --- places -------------------------------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def reading(files: InboundFiles, workspace: int, number: int) -> AsyncIterator[None]:
+    """Somebody who follows so many links and reads none of them to its end."""
+    async with AsyncExitStack() as stack:
+        for _ in range(number):
+            await stack.enter_async_context(files.opened(link(workspace)))
+        yield
+
+
+async def test_a_workspace_that_reads_all_that_it_may_leaves_room_for_others() -> None:
+    files = Site().files(places=FilePlaces(PlacesPolicy(patience_s=0.02)))
+    async with reading(files, 1, 8):
+        with pytest.raises(Problem, match="no turn came within") as refused:
+            await given(files, link(1))
+        assert (refused.value.code, refused.value.retry_after_s) == (Code.MEDIA_UNAVAILABLE, 5)
+        async with reading(files, 2, 4):
+            assert await given(files, link(3)) == b"a picture"
+    assert files.places.free == PlacesPolicy().places
+
+
+async def test_who_finds_no_place_gets_the_next_one_and_workspaces_take_turns() -> None:
+    files = Site().files(places=FilePlaces(PlacesPolicy(places=1)))
+    served: list[int] = []
+
+    async def follow(workspace: int) -> None:
+        assert await given(files, link(workspace)) == b"a picture"
+        served.append(workspace)
+
+    async with asyncio.TaskGroup() as group, reading(files, 1, 1):
+        for workspace in (1, 1, 1, 2, 2, 3):
+            group.create_task(follow(workspace))
+        await asyncio.sleep(0.01)
+    assert served == [1, 2, 3, 1, 2, 1]
+    assert files.places.free == 1
+
+
+async def test_no_workspace_fills_the_line_alone() -> None:
+    places = FilePlaces(PlacesPolicy(places=1, waiters=4, patience_s=0.1))
+    files = Site().files(places=places)
+    async with reading(files, 1, 1):
+        many = [asyncio.create_task(given(files, link(1))) for _ in range(6)]
+        await asyncio.sleep(0)
+        another = asyncio.create_task(given(files, link(2)))
+        await asyncio.sleep(0.01)
+        assert [each.done() for each in many] == [False] * 2 + [True] * 4
+        assert all("wait already" in str(each.exception()) for each in many[2:])
+        assert not another.done()
+    assert await asyncio.gather(*many[:2], another) == [b"a picture"] * 3
+
+
+async def test_who_gives_up_while_it_waits_leaves_nothing_behind() -> None:
+    files = Site().files(places=FilePlaces(PlacesPolicy(places=1)))
+    async with reading(files, 1, 1):
+        waiting = [asyncio.create_task(given(files, link(each))) for each in (1, 2, 2)]
+        await asyncio.sleep(0.01)
+        waiting[0].cancel()
+        waiting[1].cancel()
+        await asyncio.sleep(0.01)
+    waiting[2].cancel()  # as its turn comes
+    await asyncio.gather(*waiting, return_exceptions=True)
+    assert files.places.free == 1
+    assert await given(files, link(1)) == b"a picture"

@@ -18,7 +18,6 @@ import uvicorn
 
 from homing.compose import open_gateway
 from homing.decide.media.inbound import EventLink, link_token
-from homing.flows.media import inbound as inbound_files
 from homing.model.directory.access import Scope
 from homing.model.instances.events import Event
 from homing.serve.app import Application
@@ -257,12 +256,13 @@ async def test_whoever_leaves_in_the_middle_leaves_room_for_others(there: There)
     while not server.started:  # noqa: ASYNC110 - it tells nobody
         await asyncio.sleep(0.01)
     async with aiohttp.ClientSession() as http:
-        for _ in range(inbound_files.AT_ONCE + 4):
+        all_of_them = inbound.places.free
+        for _ in range(all_of_them + 4):
             async with http.get(url) as answer:
                 assert answer.status == 200 and await answer.content.read(1_000)
                 answer.close()
         async with asyncio.timeout(10):
-            while inbound._places._value < inbound_files.AT_ONCE:  # noqa: ASYNC110 - it tells nobody
+            while inbound.places.free < all_of_them:  # noqa: ASYNC110 - it tells nobody
                 await asyncio.sleep(0.05)
         async with http.get(url) as answer:
             assert await answer.read() == big

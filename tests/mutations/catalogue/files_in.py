@@ -64,6 +64,33 @@ DEFECTS: tuple[Defect, ...] = (
         _SERVED,
     ),
     Defect(
+        "one-workspace-takes-every-place",
+        "a workspace may have every file given out that there is a place for",
+        "homing/flows/media/places.py",
+        "        return may_take(self._used.get(workspace, 0), self.free, self._policy.places)\n",
+        "        return self.free > 0\n",
+        (tests("flows/test_giving_files_out.py"),),
+    ),
+    Defect(
+        "one-workspace-waits-first",
+        "all who wait of one workspace come before those of the next",
+        "homing/flows/media/places.py",
+        "            line = self._lines.pop(waiting)\n            turn = line.popleft()\n            if line:\n"
+        "                self._lines[waiting] = line\n",
+        "            line = self._lines[waiting]\n            turn = line.popleft()\n            if not line:\n"
+        "                self._lines.pop(waiting)\n",
+        (tests("flows/test_giving_files_out.py"),),
+    ),
+    Defect(
+        "place-lost-by-who-gave-up",
+        "whoever leaves as its turn comes keeps the place for ever",
+        "homing/flows/media/places.py",
+        "            if turn.done() and not turn.cancelled():\n"
+        "                self._leave(workspace)\n            else:\n",
+        "            if not turn.done() or turn.cancelled():\n",
+        (tests("flows/test_giving_files_out.py"),),
+    ),
+    Defect(
         "whole-file-in-memory",
         "a peer is never held back, so that a file waits here as a whole",
         "homing/drivers/http/sinks.py",

@@ -4,7 +4,6 @@ A link names a stored event and nothing else; whose it is, and where its session
 followed. Bytes that came in a report are kept, since their gateway gives them out only once.
 """
 
-import asyncio
 from base64 import b64decode
 from binascii import Error
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -20,6 +19,7 @@ from homing.decide.media import inbound
 from homing.decide.media.inbound import EventLink
 from homing.decide.media.sniffing import HEAD_BYTES
 from homing.decide.reports.meanings import message_of
+from homing.flows.media.places import FilePlaces
 from homing.model.deliveries.deliveries import ToldEvent
 from homing.model.errors import Code, Problem
 from homing.model.fleet import Route
@@ -35,8 +35,6 @@ from homing.ports.sends.media import MediaStore
 log = structlog.get_logger("homing")
 
 PATH = "/media/in"
-AT_ONCE = 16
-"""So many files are given out at a time; the others wait for their turn."""
 _GONE = frozenset({Phase.PATH_NOT_FOUND, Phase.REQUEST_REJECTED})
 """Who holds the session has no such file. That the session is somewhere else says nothing of it."""
 
@@ -76,12 +74,13 @@ class InboundFiles:
         base_url: str,
         policy: InboundPolicy,
         aside: Aside = at_once,
+        places: FilePlaces | None = None,
     ) -> None:
         """`aside` does what takes long with a large report."""
         self._store, self._events, self._routes, self._fleet = store, events, routes, fleet
         self._clock, self._secret, self._base_url, self.policy = clock, secret, base_url, policy
         self._aside = aside
-        self._places = asyncio.Semaphore(AT_ONCE)
+        self.places = places or FilePlaces()
 
     # --- links --------------------------------------------------------------------------------------------------
 
@@ -116,7 +115,7 @@ class InboundFiles:
         event = await self._events.event(link.event_id) if link is not None else None
         if event is None or event.workspace_id is None or not inbound.has_file(event.kind, event.payload):
             raise _not_there()
-        async with self._places:
+        async with self.places.held(event.workspace_id):
             kept = inbound.kept_of(event.payload)
             if kept is not None:
                 stream = FileStream(lambda: self._store.chunks(kept.id), kept.size)
