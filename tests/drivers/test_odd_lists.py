@@ -3,10 +3,10 @@
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from homing.drivers import drivers_over
 from homing.drivers.http.wire import MIB, Reply, StreamedBody, Wire, WireLimits
@@ -48,7 +48,7 @@ class BentWire:
         whole = reply.body if bent is said else json.dumps(bent).encode()
         if len(whole) > body_limit_bytes:
             return Fault(Phase.REPLY_MALFORMED, "too large")
-        return replace(reply, body=whole)
+        return structs.replace(reply, body=whole)
 
     def _bent(self, said: Any) -> Any:
         assert self.bend is not None

@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from homing.decide.sending.history import KIND, LOOKED_FOR_AFTER_S
 from homing.flows.background.worker import Duty, Worker
@@ -51,7 +52,7 @@ class Chats(World):
     async def sent(self, said: str = "hello", **more: Any) -> tuple[Text, Outcome]:
         """A send whose caller waits, recorded as it ends."""
         made = self.bench
-        text = replace(made.text(self.account, said), uuid=made.entropy.uuid(), **more)
+        text = structs.replace(made.text(self.account, said), uuid=made.entropy.uuid(), **more)
         outcome = await made.sending.send(text, await made.route(self.account))
         await self.recorder.record(text, outcome)
         return text, outcome

@@ -329,7 +329,7 @@ def _answer_of(text: Text, outcome: Outcome, took_s: float) -> StoredAnswer:
     match outcome:
         case Sent(receipt=receipt, failover=failover):
             data: dict[str, Any] = {"message_id": receipt.message_id, "timestamp": receipt.timestamp}
-            return StoredAnswer(200, {"success": True, "data": data} | common | {"failover": failover})
+            return StoredAnswer(200, {"success": True, "data": data, **common, "failover": failover})
         case Unknown(reason=reason):
             told: dict[str, Any] = {
                 "success": None,

@@ -10,6 +10,14 @@ _ROUTES = (tests("flows/test_routes.py"),)
 
 DEFECTS: tuple[Defect, ...] = (
     Defect(
+        "receipts-made-in-python",
+        "what each send makes sets its fields one by one",
+        "homing/model/sends/sending.py",
+        "class Receipt(msgspec.Struct, frozen=True):\n",
+        "@dataclass(frozen=True, slots=True)\nclass Receipt:\n",
+        (tests("serve/test_send_path.py"),),
+    ),
+    Defect(
         "plain-sends-read-in-two-ways",
         "a plain send that says something twice is taken by its last word",
         "homing/serve/sends.py",
@@ -47,7 +55,7 @@ DEFECTS: tuple[Defect, ...] = (
         "homing/flows/sending/send.py",
         "        return await self._hand_over(text, route, url, self._fleet.driver(url), can, timeout_s)\n",
         "        if happened:\n"
-        '            text = replace(text, message_id=f"{text.message_id[:-2]}{len(happened) % 256:02X}")\n'
+        '            text = structs.replace(text, message_id=f"{text.message_id[:-2]}{len(happened) % 256:02X}")\n'
         "        return await self._hand_over(text, route, url, self._fleet.driver(url), can, timeout_s)\n",
         _SEND,
     ),

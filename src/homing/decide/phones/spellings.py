@@ -43,6 +43,8 @@ def one_line(digits: str) -> str:
 
     For comparison alone, of what went out with what gateways report of it: they report the spelling that WhatsApp has.
     """
+    if not digits.startswith(COUNTRIES):
+        return digits
     return max(spellings(person(digits)), key=len)
 
 

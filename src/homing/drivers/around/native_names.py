@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 
+from msgspec import structs
+
 from homing.model.fleet import Instance, InstanceUrl, ListedSession, Listing, NoList, SessionId, SessionList
 from homing.model.instances.native_names import NativeName, names_are_local, place_named, qualified
 from homing.model.sends.addresses import Address
@@ -103,7 +105,7 @@ class NamingDriver:
 
     async def send(self, instance: InstanceUrl, message: OutgoingText, *, timeout_s: float) -> Receipt | Fault:
         native = self._native(instance, message.session_id)
-        message = message if native == message.session_id else replace(message, session_id=native)
+        message = message if native == message.session_id else structs.replace(message, session_id=native)
         return await self._inner.send(instance, message, timeout_s=timeout_s)
 
     async def start(self, instance: InstanceUrl, session: SessionStart, *, timeout_s: float) -> ListedSession | Fault:

@@ -8,10 +8,10 @@ import asyncio
 import select
 import ssl
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, cast
 
 import httptools
+import msgspec
 
 from homing.drivers.http.sinks import BodySink
 from homing.drivers.http.streamed import StreamedBody
@@ -25,8 +25,7 @@ _NODE_MARGIN = 0.8
 """We let go of an idle connection at this part of the time that its peer said it would keep it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(msgspec.Struct, frozen=True):
     """A whole answer. Header names are in lower case; a repeated header's values are joined with commas."""
 
     status: int
@@ -274,7 +273,9 @@ class Connection(asyncio.Protocol):
 
     def _kept_by_peer_s(self) -> float:
         """How long the peer lets the connection idle, by its `Keep-Alive: timeout=`, never above our own limit."""
-        for part in self._headers.get("keep-alive", "").split(","):
+        if "keep-alive" not in self._headers:
+            return self._idle_s
+        for part in self._headers["keep-alive"].split(","):
             name, _, value = part.strip().partition("=")
             if name.lower() == "timeout" and value.isascii() and value.isdigit():
                 return min(self._idle_s, _NODE_MARGIN * int(value[:9]))

@@ -164,7 +164,7 @@ class WebjsDriver:
         reply = await self._wire.call(
             "POST", instance, "/api/messages/send", body=body, headers=headers, timeout_s=timeout_s
         )
-        if type(reply) is Reply and reply.status == HTTPStatus.OK.value:
+        if type(reply) is Reply and reply.status in _DONE:
             try:
                 taken = _decode_taken(reply.body)
             except ValueError:

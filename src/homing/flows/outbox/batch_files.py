@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import AsyncIterable, AsyncIterator
 from dataclasses import replace
 
+from msgspec import structs
+
 from homing.flows.media.intake import MediaIntake
 from homing.flows.outbox.bulk_lines import BulkLine
 from homing.model.errors import Code, Problem
@@ -89,4 +91,4 @@ def _served(line: Line, found: dict[_Name, Content | Problem]) -> Line:
     if isinstance(file, Problem):
         return InvalidLine(line.line, file.code.value, file.detail)
     assert isinstance(file, MediaContent) and isinstance(line.asked.content, MediaContent)
-    return replace(line, asked=replace(line.asked, content=replace(line.asked.content, media=file.media)))
+    return replace(line, asked=structs.replace(line.asked, content=replace(line.asked.content, media=file.media)))

@@ -6,7 +6,6 @@ are theirs; what a message is from here on is one `Text`, with its WhatsApp id c
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import lru_cache
 from math import ceil
 
@@ -40,8 +39,7 @@ ReadRecipient = Callable[[WorkspaceId, str], Recipient]
 """Whom somebody of the workspace wrote to. Raises Problem `phone_invalid` or `phone_ambiguous`."""
 
 
-@dataclass(frozen=True, slots=True)
-class AskedSend:
+class AskedSend(msgspec.Struct, frozen=True):
     """A message as a caller asks for it who may act for the workspace; one of `contact_uuid` and `phone` is given."""
 
     workspace_id: WorkspaceId
@@ -51,8 +49,7 @@ class AskedSend:
     phone: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class TakenIn:
+class TakenIn(msgspec.Struct, frozen=True):
     """A message to be sent, the route to begin with, and its idempotency key if it has one."""
 
     text: Text

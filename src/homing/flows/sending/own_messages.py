@@ -1,6 +1,6 @@
 """What this gateway itself is saying, or has said of late, so that its own messages are not taken for earlier ones."""
 
-from collections import Counter, OrderedDict
+from collections import OrderedDict, defaultdict
 
 from homing.decide.phones.spellings import one_line
 from homing.decide.reports.settling import bare_id
@@ -20,7 +20,7 @@ class Said:
     """The sends under way, and the ids of those that succeeded."""
 
     def __init__(self) -> None:
-        self._under_way: Counter[_Words] = Counter()
+        self._under_way: defaultdict[_Words, int] = defaultdict(int)
         self._ids: OrderedDict[tuple[SessionId, str], None] = OrderedDict()
 
     def begin(self, session: SessionId, text: Text) -> None:

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Protocol, assert_never
 
 import structlog
+from msgspec import structs
 
 from homing.decide.moves.next_step import Obstacle
 from homing.decide.phones import spellings
@@ -123,8 +124,8 @@ class Sending:
         to = await self.numbers.recipient(route.session_id, url, text.recipient_phone)
         if to == text.recipient_phone:
             return await self._delivered(text, route, deadline_s)
-        outcome = await self._delivered(replace(text, recipient_phone=to), route, deadline_s)
-        return replace(outcome, sent_to=to, reason=f"{outcome.reason}; to {to}, by its gateway's number check")
+        outcome = await self._delivered(structs.replace(text, recipient_phone=to), route, deadline_s)
+        return structs.replace(outcome, sent_to=to, reason=f"{outcome.reason}; to {to}, by its gateway's number check")
 
     async def _delivered(self, text: Text, route: Route, deadline_s: float) -> Outcome:
         outcome: Outcome | None = None
@@ -214,7 +215,7 @@ class Sending:
         if obstacle is None:
             return outcome
         code = FailureCode.NO_CAPACITY if obstacle.no_room else outcome.code
-        return replace(outcome, code=code, reason=f"{outcome.reason}; {obstacle.reason}")
+        return structs.replace(outcome, code=code, reason=f"{outcome.reason}; {obstacle.reason}")
 
     async def _later(self, route: Route, after_s: float) -> Route:
         """After a pause: the route, which may have been corrected meanwhile."""

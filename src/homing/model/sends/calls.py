@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+import msgspec
+
 from homing.model.fleet import Capabilities, Epoch, SessionId, WorkspaceId
 from homing.model.sends.addresses import Address
 from homing.model.sends.content import Content, TextContent
@@ -85,8 +87,7 @@ class MediaUnavailable(Exception):
     """A file could not be read or kept. The message says why."""
 
 
-@dataclass(frozen=True, slots=True)
-class OutgoingText:
+class OutgoingText(msgspec.Struct, frozen=True):
     """What an instance must know to send. The epoch is the one we believe to be the session's.
 
     `recipient_phone` is the recipient's address as one text.

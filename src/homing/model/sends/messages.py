@@ -5,6 +5,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+import msgspec
+
 from homing.model.fleet import AccountUuid, InstanceUrl, WorkspaceId
 
 
@@ -57,8 +59,7 @@ class MessageRecord:
     """The trace of the request that it came with, if its caller named one."""
 
 
-@dataclass(frozen=True, slots=True)
-class StoredAnswer:
+class StoredAnswer(msgspec.Struct, frozen=True):
     """An answer once given for an idempotency key, to be given again word for word."""
 
     status: int

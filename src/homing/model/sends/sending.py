@@ -3,14 +3,15 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+import msgspec
+
 from homing.model.fleet import AccountUuid, Epoch, InstanceUrl, SessionId, WorkspaceId
 from homing.model.sends.addresses import Address
 from homing.model.sends.content import Content, TextContent
 from homing.model.sends.faults import Fault
 
 
-@dataclass(frozen=True, slots=True)
-class Text:
+class Text(msgspec.Struct, frozen=True):
     """A message to one chat. Its id is ours, chosen before the first attempt and the same in each.
 
     `recipient_phone` is the recipient's address as one text: digits, or `…@g.us` and the like.
@@ -38,8 +39,7 @@ class Text:
         return self.content if self.content is not None else TextContent(self.text)
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
+class Receipt(msgspec.Struct, frozen=True):
     """An instance's word that WhatsApp took the message. `timestamp` is the gateway's, in unix seconds."""
 
     message_id: str
@@ -222,8 +222,7 @@ class FailureCode(StrEnum):
     UNSUPPORTED_RECIPIENT = "unsupported_recipient"
 
 
-@dataclass(frozen=True, slots=True)
-class Sent:
+class Sent(msgspec.Struct, frozen=True):
     """WhatsApp took the message, once."""
 
     receipt: Receipt
@@ -236,8 +235,7 @@ class Sent:
     """The address that it was sent to, where that is another spelling than was written."""
 
 
-@dataclass(frozen=True, slots=True)
-class NotSent:
+class NotSent(msgspec.Struct, frozen=True):
     """The message certainly did not reach WhatsApp. Asking again is safe unless `final`."""
 
     code: FailureCode
@@ -249,8 +247,7 @@ class NotSent:
     sent_to: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Unknown:
+class Unknown(msgspec.Struct, frozen=True):
     """The message may or may not have reached WhatsApp, and repeating it could say it twice."""
 
     reason: str

@@ -1,12 +1,11 @@
 """An answer that is ready to be written, whoever writes it: the protocol of the port, or the framework's server."""
 
-from dataclasses import dataclass
+import msgspec
 
 from homing.serve.http import problems
 
 
-@dataclass(frozen=True, slots=True)
-class HttpAnswer:
+class HttpAnswer(msgspec.Struct, frozen=True):
     """Its body's bytes, and what its head says beside their length."""
 
     status: int
