@@ -28,6 +28,12 @@ def test_only_what_the_engine_itself_failed_at_speaks_of_the_session(phase: Phas
     assert doubt.speaks_of_session(phase) is (phase in EVIDENCE)
 
 
+@pytest.mark.parametrize("phase", list(Phase))
+def test_a_large_file_that_takes_its_time_says_nothing_of_the_session(phase: Phase) -> None:
+    slow = {Phase.REPLY_TIMED_OUT, Phase.GATEWAY_TIMED_OUT}
+    assert doubt.speaks_of_session(phase, with_file=True) is (phase in EVIDENCE - slow)
+
+
 async def judged(url: InstanceUrl = A, **changes: Any) -> NoDoubt | Doubtful:
     async with bench(A) as it:
         account = await it.account(A)

@@ -3,8 +3,9 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+import msgspec
 import pytest
 from worlds import PLAIN, A, B, Bench, Misfortune, bench, hears_nothing, no_obstacle
 
@@ -17,6 +18,7 @@ from homing.flows.sending.own_messages import Said
 from homing.flows.sending.send import Sending
 from homing.model.alerts import AlertKind, Subject
 from homing.model.fleet import Account
+from homing.model.sends.content import LinkedMedia, MediaContent, MessageType
 from homing.model.sends.faults import Fault, Phase
 from homing.model.sends.sending import Sent
 
@@ -118,6 +120,23 @@ async def test_failures_with_a_success_between_them_are_no_row() -> None:
             await at.works(account)
         assert at.restarts.done == []
         assert not at.alerts.standing()
+
+
+async def test_large_files_that_take_their_time_restart_no_session() -> None:
+    slow, photo = Fault(Phase.REPLY_TIMED_OUT), MediaContent(MessageType.IMAGE, LinkedMedia("http://x/large.jpg"))
+    async with fleet() as at:
+        account = await at.it.account(A)
+        at.it.world.instances[A].can = replace(PLAIN, sends=frozenset(MessageType))
+        for _ in range(5):
+            at.it.world.instances[A].misfortunes.extend(Misfortune(slow) for _ in range(12))
+            text = msgspec.structs.replace(at.it.text(account, ""), content=photo)
+            assert not isinstance(await at.sending.send(text, await at.it.route(account)), Sent)
+            at.it.world.instances[A].misfortunes.clear()
+        await at.it.clock.sleep(1)
+        assert not at.doubtful(account)
+        assert at.restarts.done == []
+        await at.fails(account, slow, 3)
+        assert at.doubtful(account)
 
 
 @pytest.mark.parametrize(

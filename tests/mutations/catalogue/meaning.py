@@ -73,6 +73,22 @@ DEFECTS: tuple[Defect, ...] = (
         (tests("decide/test_occurrences.py"),),
     ),
     Defect(
+        "slow-files-make-doubtful",
+        "sessions are restarted for large files that take their time, which breaks off the others on their way",
+        "homing/decide/knowledge/doubt.py",
+        "            return not with_file\n",
+        "            return True\n",
+        _DOUBTS,
+    ),
+    Defect(
+        "sends-with-files-look-like-all-others",
+        "whether a failed send had a file is told to nobody",
+        "homing/flows/sending/send.py",
+        "            with_file = isinstance(text.content, MediaContent)\n",
+        "            with_file = False\n",
+        _DOUBTS,
+    ),
+    Defect(
         "refused-connections-make-doubtful",
         "an instance that is down makes its sessions doubtful",
         "homing/decide/knowledge/doubt.py",

@@ -30,11 +30,14 @@ class Doubtful:
     reason: str
 
 
-def speaks_of_session(phase: Phase) -> bool:
-    """Whether a send that ended so tells something of its session."""
+def speaks_of_session(phase: Phase, *, with_file: bool = False) -> bool:
+    """Whether a send that ended so tells something of its session. A file that takes its time tells of itself: to
+    restart the session for it would break off the others that are on their way."""
     match phase:
-        case Phase.SERVER_ERROR | Phase.SESSION_NOT_READY | Phase.REPLY_TIMED_OUT | Phase.GATEWAY_TIMED_OUT:
+        case Phase.SERVER_ERROR | Phase.SESSION_NOT_READY:
             return True
+        case Phase.REPLY_TIMED_OUT | Phase.GATEWAY_TIMED_OUT:
+            return not with_file
         case Phase.NOT_ATTEMPTED:
             return False
         case Phase.NAME_NOT_RESOLVED | Phase.REFUSED | Phase.CONNECT_TIMED_OUT | Phase.CONNECT_BROKEN:

@@ -70,7 +70,7 @@ class HearsSends(Protocol):
 
     def worked(self, session_id: SessionId) -> None: ...
 
-    def failed(self, session_id: SessionId, url: InstanceUrl, fault: Fault) -> None: ...
+    def failed(self, session_id: SessionId, url: InstanceUrl, fault: Fault, *, with_file: bool = False) -> None: ...
 
 
 class Sending:
@@ -193,16 +193,17 @@ class Sending:
                     looked, route = await self._look(route)
                     happened.append(looked)
                 case Finish(outcome=outcome):
-                    self._note_failed(route, happened)
+                    self._note_failed(text, route, happened)
                     return await self._explained(outcome, route)
                 case _:
                     assert_never(step)
 
-    def _note_failed(self, route: Route, happened: list[Happening]) -> None:
+    def _note_failed(self, text: Text, route: Route, happened: list[Happening]) -> None:
         self._tell()  # what was well before it
         last = next((item for item in reversed(happened) if isinstance(item, Attempt)), None)
         if last is not None:
-            self._doubts.failed(route.session_id, last.instance_url, last.fault)
+            with_file = isinstance(text.content, MediaContent)
+            self._doubts.failed(route.session_id, last.instance_url, last.fault, with_file=with_file)
 
     async def _explained(self, outcome: NotSent | Unknown, route: Route) -> Outcome:
         """A session that could be found nowhere may be on its way to be opened again; then it is said what is in it."""
