@@ -124,11 +124,14 @@ async def test_an_ambiguous_send_is_not_repeated_through_an_instance_that_makes_
         assert it.world.said("hello") == 1
 
 
-async def test_a_taken_over_send_is_unknown_where_the_id_is_not_ours() -> None:
+@pytest.mark.parametrize("before", [0, 1], ids=["the first send there", "the way is known"])
+async def test_a_taken_over_send_is_unknown_where_the_id_is_not_ours(before: int) -> None:
     async with bench(A, can=PLAIN) as it:
         account = await it.account(A)
+        for _ in range(before):
+            assert isinstance(await it.send(account), Sent)
         assert isinstance(await it.send(account, repeated=True), Unknown)
-        assert it.world.instances[A].sends == 0
+        assert it.world.instances[A].sends == before
 
 
 async def test_a_hanging_instance_does_not_eat_the_deadline() -> None:

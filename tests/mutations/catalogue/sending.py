@@ -225,7 +225,7 @@ DEFECTS: tuple[Defect, ...] = (
         "homing/flows/sending/send_records.py",
         "            self._hold_back(row)\n",
         "            pass\n",
-        (tests("serve/test_send_api.py"), Seeds("standard", 16)),
+        (tests("flows/test_send_records.py"),),
     ),
     Defect(
         "cache-never-dropped",
