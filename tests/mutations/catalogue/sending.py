@@ -1,6 +1,6 @@
 """Defects of sending: what is tried again, under which id, and what the caller is told."""
 
-from tests.mutations.defect import Defect, Seeds, tests
+from tests.mutations.defect import Defect, tests
 
 _FAILURES = (tests("decide/test_failures.py"), tests("flows/test_send.py"))
 _RECOVERY = (tests("decide/test_recovery.py"), tests("flows/test_send.py"))
