@@ -426,7 +426,7 @@ class NoDoubts:
     def worked(self, session_id: SessionId) -> None:
         pass
 
-    def failed(self, session_id: SessionId, url: InstanceUrl, fault: Fault, *, with_file: bool = False) -> None:
+    def failed(self, session_id: SessionId, url: InstanceUrl, fault: Fault) -> None:
         pass
 
 

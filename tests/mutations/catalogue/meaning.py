@@ -84,8 +84,8 @@ DEFECTS: tuple[Defect, ...] = (
         "sends-with-files-look-like-all-others",
         "whether a failed send had a file is told to nobody",
         "homing/flows/sending/send.py",
-        "            with_file = isinstance(text.content, MediaContent)\n",
-        "            with_file = False\n",
+        "        with_file = isinstance(text.content, MediaContent)\n",
+        "        with_file = False\n",
         _DOUBTS,
     ),
     Defect(

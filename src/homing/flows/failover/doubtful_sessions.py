@@ -78,9 +78,9 @@ class Doubts:
             self._alerts.resolved(AlertKind.DOUBTFUL, Subject.session(session))
             self._alerts.held(session)
 
-    def failed(self, session: SessionId, url: InstanceUrl, fault: Fault, *, with_file: bool = False) -> None:
-        """A send through the session at the instance, `with_file` or without, ended with this."""
-        if not doubt.speaks_of_session(fault.phase, with_file=with_file):
+    def failed(self, session: SessionId, url: InstanceUrl, fault: Fault) -> None:
+        """A send through the session at the instance ended with this."""
+        if not doubt.speaks_of_session(fault.phase):
             return
         known = self._failing.pop(session, None)
         count = known.count + 1 if known is not None and known.url == url else 1

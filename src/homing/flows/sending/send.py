@@ -12,6 +12,7 @@ from typing import Protocol, assert_never
 import structlog
 from msgspec import structs
 
+from homing.decide.knowledge.doubt import speaks_of_session
 from homing.decide.moves.next_step import Obstacle
 from homing.decide.phones import spellings
 from homing.decide.sending import abilities, failures, recovery
@@ -70,7 +71,7 @@ class HearsSends(Protocol):
 
     def worked(self, session_id: SessionId) -> None: ...
 
-    def failed(self, session_id: SessionId, url: InstanceUrl, fault: Fault, *, with_file: bool = False) -> None: ...
+    def failed(self, session_id: SessionId, url: InstanceUrl, fault: Fault) -> None: ...
 
 
 class Sending:
@@ -201,9 +202,9 @@ class Sending:
     def _note_failed(self, text: Text, route: Route, happened: list[Happening]) -> None:
         self._tell()  # what was well before it
         last = next((item for item in reversed(happened) if isinstance(item, Attempt)), None)
-        if last is not None:
-            with_file = isinstance(text.content, MediaContent)
-            self._doubts.failed(route.session_id, last.instance_url, last.fault, with_file=with_file)
+        with_file = isinstance(text.content, MediaContent)
+        if last is not None and speaks_of_session(last.fault.phase, with_file=with_file):
+            self._doubts.failed(route.session_id, last.instance_url, last.fault)
 
     async def _explained(self, outcome: NotSent | Unknown, route: Route) -> Outcome:
         """A session that could be found nowhere may be on its way to be opened again; then it is said what is in it."""
