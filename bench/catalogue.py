@@ -149,6 +149,11 @@ def measurements(*, quick: bool, large: bool) -> list[Measurement]:
             BOTH[:1],
             on(lambda up: documents.run(up, documents=less(50, 8), mib=less(64, 16)), accounts=10, reports=False),
         ),
+        Measurement(
+            "documents-in",
+            BOTH[:1],
+            on(lambda up: documents.run_inbound(up, documents=less(50, 8), mib=less(64, 16)), accounts=10),
+        ),
         Measurement("reservations", STORES, lambda setting: _reservations(setting, messages=less(40_000, 8_000))),
     ]
     if large:

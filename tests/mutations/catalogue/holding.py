@@ -126,4 +126,22 @@ DEFECTS: tuple[Defect, ...] = (
         "unfinished=(),",
         _VAULT,
     ),
+    Defect(
+        "a-stale-holder-without-teeth",
+        "the stale holder of the faults seals and says nothing even where nobody refuses it, so that it proves nothing",
+        "homing/lab/chaos/faults/stale_login.py",
+        "        wire.transmit(Frame(reserved[0].counter, message.message_id, sealed))\n",
+        "",
+        (tests("chaos/test_stale_login.py"),),
+    ),
+    Defect(
+        "a-stale-holder-that-is-believed",
+        "what the vault refused under an epoch that is over is said all the same",
+        "homing/lab/chaos/faults/stale_login.py",
+        """        if isinstance(reserved, StaleEpoch):
+            return False
+        wire.transmit(Frame(reserved[0].counter""",
+        """        wire.transmit(Frame(1""",
+        (tests("chaos/test_stale_login.py"),),
+    ),
 )

@@ -24,6 +24,9 @@ from homing.store.sends.history_jobs import LookedFor, look_for
 from homing.store.sends.idempotency import AnsweredKey, WantedKey
 from homing.store.sends.unknown_sends import settle_by_record, take_turn
 
+_UNKNOWN_AT_ONCE = 16
+"""Few enough that whoever takes the turn next does not wait long."""
+
 
 class SqlMessages:
     """`ports.Messages` on SQLite and PostgreSQL. Leases run by the database's clock (`Database.instant`)."""
@@ -32,10 +35,20 @@ class SqlMessages:
         self._database = database
         self._claiming: Together[WantedKey, bool] = Together(self._claim_new)
         self._answering: Together[AnsweredKey, bool] = Together(self._answer_all)
+        self._doubting: Together[MessageRecord, None] = Together(self._record_unknown, largest=_UNKNOWN_AT_ONCE)
 
     async def record(self, message: MessageRecord) -> None:
-        trace_id = message.trace_id or trace_id_now()
-        await self._database.write(lambda c: _record(c, self._database, replace(message, trace_id=trace_id)))
+        kept = replace(message, trace_id=message.trace_id or trace_id_now())
+        if kept.state is MessageState.UNKNOWN:
+            await self._doubting(kept)
+        else:
+            await self._database.write(lambda c: _record(c, kept))
+
+    async def _record_unknown(self, messages: Sequence[MessageRecord]) -> Sequence[None]:
+        """These take turns with all who store reports. An instance that falls silent leaves many at once: what waits
+        for its turn holds one connection, and leaves the others to those who bring the instance's sessions back."""
+        await self._database.write(lambda c: _record_unknown(c, self._database, messages))
+        return [None] * len(messages)
 
     async def message(self, workspace: WorkspaceId | None, uuid: str) -> MessageRecord | None:
         return await self._database.read(lambda c: _message(c, workspace, uuid))
@@ -93,14 +106,23 @@ _RECORDED = (
 """What is known of a send that the caller waited for; the rest is the outbox's."""
 
 
-def _record(connection: Connection, database: Database, message: MessageRecord) -> None:
+def _record(connection: Connection, message: MessageRecord) -> None:
     values = {name: getattr(message, name) for name in _RECORDED}
-    if message.state is MessageState.UNKNOWN:
-        take_turn(connection)
     connection.execute(_record_statement(dialect_of(connection)), values)
-    if message.state is MessageState.UNKNOWN and not settle_by_record(connection, message):
-        given = HandOver(begun_at(message), message.created_at)
-        look_for(connection, database, [LookedFor(message.uuid, message.workspace_id, given)])
+
+
+def _record_unknown(connection: Connection, database: Database, messages: Sequence[MessageRecord]) -> None:
+    """Those that no report tells of yet are looked for."""
+    take_turn(connection)
+    for message in messages:
+        _record(connection, message)
+    newest = {message.uuid: message for message in messages}
+    open_ones = [message for message in newest.values() if not settle_by_record(connection, message)]
+    look_for(connection, database, [_looked_for(message) for message in open_ones])
+
+
+def _looked_for(message: MessageRecord) -> LookedFor:
+    return LookedFor(message.uuid, message.workspace_id, HandOver(begun_at(message), message.created_at))
 
 
 def _given() -> dict[str, Any]:

@@ -6,6 +6,7 @@ from homing.flows.moves.milestones import Milestone
 from homing.lab.chaos.faults import actions
 from homing.lab.chaos.faults.ground_kinds import GROUND
 from homing.lab.chaos.faults.kind import Needs, borne, gateway, lost, under
+from homing.lab.chaos.faults.stale_login import stale_login
 from homing.lab.chaos.ground.conditions import CLEAR, Passing, WayConditions
 
 CUT = WayConditions(Passing.SWALLOWED)
@@ -106,8 +107,19 @@ ENGINES = (
         0.0,
         needs=Needs.REAL_ENGINE,
     ),
+    lost(
+        "stale-login",
+        "an instance is stopped, and the login of one of its sessions used on when that is elsewhere; then it is woken",
+        *stale_login(),
+        12.0,
+        may_move=True,
+        needs=Needs.REAL_ENGINE,
+    ),
 )
-OF_A_REAL_ENGINE = ("kill", "freeze", "terminate", "stall", "engine-kill", "cut-off", "store-cut", "store-locked")
+OF_A_REAL_ENGINE = (
+    *("kill", "freeze", "terminate", "stall", "engine-kill", "stale-login"),
+    *("cut-off", "store-cut", "store-locked"),
+)
 """What a real engine is tried with, unless others are named."""
 
 _ON_THE_WAY_BACK = (
