@@ -10,6 +10,7 @@ from homing.decide.sending.recovery import SendPolicy
 from homing.flows.discovery.rediscover import ROUNDS_PER_S
 from homing.model.errors import Code
 from homing.model.fleet import Epoch, MoveKind, Rebinding, SessionStatus
+from homing.model.sends.content import TextContent
 from homing.model.sends.faults import Fault, Phase
 from homing.model.sends.sending import FailureCode, Found, NotSent, Sent, Unknown
 from homing.ports import Page
@@ -124,11 +125,15 @@ async def test_an_ambiguous_send_is_not_repeated_through_an_instance_that_makes_
         assert it.world.said("hello") == 1
 
 
-async def test_a_taken_over_send_is_unknown_where_the_id_is_not_ours() -> None:
+@pytest.mark.parametrize("before", [0, 1], ids=["the first send there", "the way is known"])
+async def test_a_taken_over_send_is_unknown_where_the_id_is_not_ours(before: int) -> None:
+    words = TextContent("hello")
     async with bench(A, can=PLAIN) as it:
         account = await it.account(A)
-        assert isinstance(await it.send(account, repeated=True), Unknown)
-        assert it.world.instances[A].sends == 0
+        for _ in range(before):
+            assert isinstance(await it.send(account, content=words), Sent)
+        assert isinstance(await it.send(account, repeated=True, content=words), Unknown)
+        assert it.world.instances[A].sends == before
 
 
 async def test_a_hanging_instance_does_not_eat_the_deadline() -> None:

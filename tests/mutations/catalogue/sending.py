@@ -1,6 +1,6 @@
 """Defects of sending: what is tried again, under which id, and what the caller is told."""
 
-from tests.mutations.defect import Defect, Seeds, tests
+from tests.mutations.defect import Defect, tests
 
 _FAILURES = (tests("decide/test_failures.py"), tests("flows/test_send.py"))
 _RECOVERY = (tests("decide/test_recovery.py"), tests("flows/test_send.py"))
@@ -249,7 +249,7 @@ DEFECTS: tuple[Defect, ...] = (
         "homing/flows/sending/send_records.py",
         "            self._hold_back(row)\n",
         "            pass\n",
-        (tests("serve/test_send_api.py"), Seeds("standard", 16)),
+        (tests("flows/test_send_records.py"),),
     ),
     Defect(
         "cache-never-dropped",
