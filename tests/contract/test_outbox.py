@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from msgspec import structs
 from outboxes import ACCOUNT, OTHER, W, accepted, claim, ended, new, record
 from sqlalchemy import Connection, select, text, update
 from sqlalchemy.dialects import sqlite
@@ -277,7 +279,8 @@ async def test_a_key_that_a_dead_gateway_sent_under_is_repeated_and_not_new(
 
 async def test_all_that_is_accepted_together_is_kept_or_nothing(outbox: SqlOutbox, heard: list[Notice]) -> None:
     half = new("half")
-    object.__setattr__(half.text, "message_id", None)
+    unnamed: Any = None
+    half = replace(half, text=structs.replace(half.text, message_id=unnamed))
     with pytest.raises(Exception, match=r"NOT NULL|not-null|null value"):
         await outbox.accept_all([new("one", key="k1"), half])
     assert await outbox.page(None, before=None, limit=10) == []

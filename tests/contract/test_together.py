@@ -36,6 +36,19 @@ async def test_what_comes_while_others_are_served_is_served_together_next() -> N
     assert await together(5) == 10
 
 
+async def test_what_comes_as_others_are_answered_does_not_wait_for_those_who_came_before() -> None:
+    do = Doubling()
+    together = Together(do)
+
+    async def twice() -> int:
+        return await together(await together(1))
+
+    again = asyncio.create_task(twice())
+    await asyncio.sleep(0.5)
+    assert await asyncio.gather(again, together(3)) == [4, 6]
+    assert do.batches == [[1], [3, 2]]
+
+
 async def test_one_that_fails_keeps_nothing_from_the_others() -> None:
     together = Together(Doubling(unbearable=frozenset({2})))
     results = await asyncio.gather(*(together(each) for each in (1, 2, 3)), return_exceptions=True)

@@ -10,7 +10,6 @@ from homing.decide.sending.recovery import SendPolicy
 from homing.flows.discovery.rediscover import ROUNDS_PER_S
 from homing.model.errors import Code
 from homing.model.fleet import Epoch, MoveKind, Rebinding, SessionStatus
-from homing.model.sends.content import TextContent
 from homing.model.sends.faults import Fault, Phase
 from homing.model.sends.sending import FailureCode, Found, NotSent, Sent, Unknown
 from homing.ports import Page
@@ -127,12 +126,11 @@ async def test_an_ambiguous_send_is_not_repeated_through_an_instance_that_makes_
 
 @pytest.mark.parametrize("before", [0, 1], ids=["the first send there", "the way is known"])
 async def test_a_taken_over_send_is_unknown_where_the_id_is_not_ours(before: int) -> None:
-    words = TextContent("hello")
     async with bench(A, can=PLAIN) as it:
         account = await it.account(A)
         for _ in range(before):
-            assert isinstance(await it.send(account, content=words), Sent)
-        assert isinstance(await it.send(account, repeated=True, content=words), Unknown)
+            assert isinstance(await it.send(account), Sent)
+        assert isinstance(await it.send(account, repeated=True), Unknown)
         assert it.world.instances[A].sends == before
 
 
@@ -203,13 +201,17 @@ async def test_an_instance_that_ignores_our_id_loses_the_capability() -> None:
     async with bench(A) as it:
         account = await it.account(A)
         it.world.instances[A].can = PLAIN
-        await_declared = it.world.capabilities
+        await_declared, remembered = it.world.capabilities, it.world.way
 
         async def claims_to_take_ids(url, *, timeout_s, fresh=False):  # type: ignore[no-untyped-def]
             declared = await await_declared(url, timeout_s=timeout_s, fresh=fresh)
             return OURS if url not in it.world.withdrawn else declared
 
-        it.world.capabilities = claims_to_take_ids  # type: ignore[method-assign]
+        def is_believed(url):  # type: ignore[no-untyped-def]
+            way = remembered(url)
+            return way if way is None or url in it.world.withdrawn else replace(way, can=OURS)
+
+        it.world.capabilities, it.world.way = claims_to_take_ids, is_believed  # type: ignore[method-assign]
         assert isinstance(await it.send(account, "one"), Sent)
         assert it.world.withdrawn == {A}
         it.world.instances[A].misfortunes.append(Misfortune(Fault(Phase.INTERRUPTED), delivered=True))

@@ -38,6 +38,7 @@ from homing.model.fleet import (
 )
 from homing.model.instances.gateways import Traits
 from homing.model.sends.addresses import Address
+from homing.model.sends.content import TextContent
 from homing.model.sends.faults import Fault, Phase
 from homing.model.sends.history import ChatHistory, SeenMessage
 from homing.model.sends.sending import Outcome, Receipt, Text
@@ -407,7 +408,7 @@ class Bench:
     def text(self, account: Account, text: str, *, message_id: str | None = None, repeated: bool = False) -> Text:
         uuid = self.entropy.uuid()
         chosen = message_id or f"3EB0{uuid.replace('-', '').upper()[:18]}"
-        return Text(uuid, chosen, W, account.uuid, "62811111111", text, repeated)
+        return Text(uuid, chosen, W, account.uuid, "62811111111", text, repeated, content=TextContent(text))
 
     async def placement(self, account: Account) -> Placement:
         found = await self.directory.account(W, uuid=account.uuid)

@@ -5,6 +5,8 @@ import hmac
 from dataclasses import dataclass
 from typing import assert_never
 
+import msgspec
+
 from homing.model.fleet import AccountUuid, WorkspaceId
 from homing.model.sends.messages import Claimed, InUse, MessageRecord, MessageState, StoredAnswer
 
@@ -19,8 +21,7 @@ MODEST = 10
 LONGEST_WAIT_S = 0.5
 
 
-@dataclass(frozen=True, slots=True)
-class Drive:
+class Drive(msgspec.Struct, frozen=True):
     """The key is ours. `repeated`: somebody drove it before us and may have sent."""
 
     message_uuid: str

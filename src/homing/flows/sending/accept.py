@@ -239,7 +239,8 @@ class Accepting:
         self, key: str, asked: AskedSend, route: Route, recipient: Recipient
     ) -> TakenIn | StoredAnswer:
         """Ours to send, unless somebody sends it or did."""
-        content = await self.frozen(asked)  # before the key is ours: a file that cannot be had uses up none
+        # Before the key is ours: a file that cannot be had uses up none.
+        content = asked.content if type(asked.content) is TextContent else await self.frozen(asked)
         found = await self._keyed.begin(
             route.workspace_id, key, fingerprint(route, recipient, asked.content), self._entropy.uuid()
         )

@@ -10,10 +10,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import assert_never
 
+import msgspec
 import structlog
 
 from homing.decide.sending import idempotency
 from homing.decide.sending.idempotency import Admission, Drive, InFlight, Mismatch, Replay
+from homing.flows.sending.patience import Patience
 from homing.model.errors import Code, Problem
 from homing.model.fleet import WorkspaceId
 from homing.model.sends.messages import Claimed, InUse, StoredAnswer
@@ -37,8 +39,7 @@ class _Here:
     driven: tuple[str, str] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class HeldKey:
+class HeldKey(msgspec.Struct, frozen=True):
     """A key that is ours for one send, until `KeyedSends.leave`."""
 
     workspace_id: WorkspaceId
@@ -56,6 +57,7 @@ class KeyedSends:
         self._claiming_of: Counter[WorkspaceId] = Counter()
         self._here: dict[tuple[WorkspaceId, str], _Here] = {}
         self._letting_go: set[asyncio.Task[None]] = set()
+        self._patience = Patience(CLAIM_WITHIN_S)
 
     async def begin(
         self, workspace: WorkspaceId, key: str, fingerprint: str, message_uuid: str
@@ -142,16 +144,16 @@ class KeyedSends:
         self._claiming[place] = self._clock.monotonic()
         self._claiming_of[workspace] += 1
         try:
-            async with asyncio.timeout(CLAIM_WITHIN_S):
-                return await self._messages.claim_key(
-                    workspace,
-                    key,
-                    fingerprint=fingerprint,
-                    message_uuid=message_uuid,
-                    owner=self._owner,
-                    lease_s=LEASE_S,
-                    keep_s=self._keep_s,
-                )
+            claim = self._messages.claim_key(
+                workspace,
+                key,
+                fingerprint=fingerprint,
+                message_uuid=message_uuid,
+                owner=self._owner,
+                lease_s=LEASE_S,
+                keep_s=self._keep_s,
+            )
+            return await self._patience.wait(claim)
         except TimeoutError as error:
             self._let_go(workspace, key, message_uuid)
             raise StoreUnavailable(f"it did not answer within {CLAIM_WITHIN_S:g} s") from error

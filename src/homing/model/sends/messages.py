@@ -84,8 +84,7 @@ class KeyedSend:
     answer: StoredAnswer | None
 
 
-@dataclass(frozen=True, slots=True)
-class Claimed:
+class Claimed(msgspec.Struct, frozen=True):
     """The key is ours to drive. `taken_over`: a gateway drove it before us and may have sent."""
 
     message_uuid: str

@@ -2,8 +2,9 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from typing import Generic, TypeVar
+
+import msgspec
 
 from homing.ports import StoreUnavailable
 
@@ -13,8 +14,7 @@ Made = TypeVar("Made")
 _LARGEST_BATCH = 100
 
 
-@dataclass(frozen=True, slots=True)
-class _BatchEntry(Generic[Given, Made]):
+class _BatchEntry(msgspec.Struct, Generic[Given, Made], frozen=True):
     given: Given
     future: "asyncio.Future[Made]"
 
@@ -57,15 +57,23 @@ class Together(Generic[Given, Made]):
             await asyncio.wait([self._doing])
 
     async def _run(self) -> None:
-        while self._waiting:
-            batch, self._waiting = self._waiting[: self._largest], self._waiting[self._largest :]
-            if wanted := [one for one in batch if not one.future.done()]:
-                self._batch = asyncio.get_running_loop().create_future()
-                try:
-                    await self._done(wanted)
-                finally:
-                    self._batch.set_result(None)
-                    self._batch = None
+        try:
+            while self._waiting:
+                await asyncio.sleep(0)  # what comes in the same turn of the loop comes along: fewer, larger batches
+                await self._do_next()
+        except BaseException as error:
+            _fail(self._waiting, error)
+            raise
+
+    async def _do_next(self) -> None:
+        batch, self._waiting = self._waiting[: self._largest], self._waiting[self._largest :]
+        if wanted := [one for one in batch if not one.future.done()]:
+            self._batch = asyncio.get_running_loop().create_future()
+            try:
+                await self._done(wanted)
+            finally:
+                self._batch.set_result(None)
+                self._batch = None
 
     async def _done(self, batch: Sequence[_BatchEntry[Given, Made]]) -> None:
         try:
@@ -77,7 +85,7 @@ class Together(Generic[Given, Made]):
             for one in batch:
                 await self._done([one])
         except BaseException as error:
-            _fail([*batch, *self._waiting], error)
+            _fail(batch, error)
             raise
         else:
             for one, result in zip(batch, made, strict=True):
