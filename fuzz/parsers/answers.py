@@ -1,6 +1,6 @@
 """Answers of instances to our calls. An input is a status, a content type, `Retry-After`, and the body."""
 
-from dataclasses import replace
+from msgspec import structs
 
 from fuzz.parsers import lines
 from homing.drivers.http.connection import Reply
@@ -37,7 +37,7 @@ def check(data: bytes) -> None:
     (status, kind, retry_after), body = lines(data, 3)
     answered = int(status) if status.isascii() and status.isdecimal() and 200 <= int(status[:4]) <= 599 else 200
     reply = Reply(answered, {"content-type": kind, "retry-after": retry_after, "location": kind}, body)
-    _check_fault(answers.fault_of(replace(reply, status=max(201, answered)), SECRETS))
+    _check_fault(answers.fault_of(structs.replace(reply, status=max(201, answered)), SECRETS))
     _check_sent(answers.receipt_of(reply, SECRETS))
     _check_pairing(answers.pairing_of(reply, SECRETS))
     _check_health(answers.health_of(reply, _BASE))

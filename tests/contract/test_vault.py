@@ -526,7 +526,9 @@ class Told:
                 assert answer == ReservedBefore(self.counters[name], acknowledged=name in self.finished)
 
     async def acknowledge(self, boot: Holder, counter: int) -> None:
-        if boot in self.grants and self._stands(boot):
+        """Of a frame that left. What is acknowledged is written a moment later: a number that nobody has yet would by
+        then be that of a message."""
+        if counter <= self.last and boot in self.grants and self._stands(boot):
             await self.vault.acknowledge(self.grants[boot], [counter])
             self.finished |= {name for name, own in self.counters.items() if own == counter}
 

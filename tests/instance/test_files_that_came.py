@@ -71,8 +71,8 @@ async def test_a_message_that_waited_in_the_vault_still_has_its_file(fleet, sink
     second = await fleet.instance(gateway=telling(sink))
     await second.start()
     await eventually(lambda: "message_received" in sink.words())
-    [told] = [each.told for each in sink.accepted if each.told["event"] == "message_received"]
-    assert told["data"]["message"]["media"]["reference"] == reference
+    told = [each.told for each in sink.accepted if each.told["event"] == "message_received"]
+    assert {each["data"]["message"]["media"]["reference"] for each in told} == {reference}  # it may be told twice
 
 
 async def test_another_instance_gives_it_out_once_it_holds_the_session(fleet, one):
