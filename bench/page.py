@@ -19,6 +19,7 @@ from playwright.async_api import Page, async_playwright
 from bench.model_fleet import account_uuid
 from bench.report import Report, Spread, shown
 from bench.sending_fleet import SendingFleet, open_sending_fleet
+from homing.drivers.http.wire import MIB
 from homing.model.sends.faults import Fault
 from tests.e2e.browser import FLAGS
 
@@ -284,7 +285,8 @@ async def _until_streams(fleet: SendingFleet, number: int, within_s: float) -> b
 
 
 async def _open_streams(fleet: SendingFleet) -> int:
-    reply = await fleet.wire.call("GET", fleet.gateway, "/metrics", timeout_s=30)
+    asked = fleet.wire.call("GET", fleet.gateway, "/metrics", timeout_s=30, body_limit_bytes=16 * MIB)
+    reply = await asked  # a thousand instances have their own lines each
     assert not isinstance(reply, Fault), reply
     [line] = [each for each in reply.body.decode().splitlines() if each.startswith("homing_streams ")]
     return int(float(line.split()[1]))
