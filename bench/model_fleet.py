@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from homing.store.db.schema.tables import accounts, metadata, sessions, workspac
 
 REPOSITORY = Path(__file__).parent.parent
 LISTENS_WITHIN_S = 120.0
+AT_ONCE = 5_000
 
 Rows = list[dict[str, Any]]
 
@@ -66,16 +68,16 @@ async def populate(url: str, layout: Layout) -> None:
         await _copy(url, layout)
     else:
         database = open_database(url)
-        await database.write(lambda connection: _insert(connection, layout))
+        await database.write(lambda connection: connection.execute(insert(workspaces), _workspaces(layout)))
+        for start in range(0, layout.sessions, AT_ONCE):  # one write of all takes longer than the store lets it
+            numbers = range(start, min(start + AT_ONCE, layout.sessions))
+            await database.write(partial(_insert, layout, numbers))
         await database.close()
 
 
-def _insert(connection: Connection, layout: Layout) -> None:
-    connection.execute(insert(workspaces), _workspaces(layout))
-    for start in range(0, layout.sessions, 5_000):
-        numbers = range(start, min(start + 5_000, layout.sessions))
-        connection.execute(insert(accounts), [_account(number, layout) for number in numbers])
-        connection.execute(insert(sessions), [_session(number, layout) for number in numbers])
+def _insert(layout: Layout, numbers: range, connection: Connection) -> None:
+    connection.execute(insert(accounts), [_account(number, layout) for number in numbers])
+    connection.execute(insert(sessions), [_session(number, layout) for number in numbers])
 
 
 async def _copy(url: str, layout: Layout) -> None:

@@ -1,11 +1,13 @@
 """Sessions that a Node service lost with its process come back by themselves, each once; in virtual time."""
 
 import asyncio
+from typing import Any
 
 import pytest
 from node_fleet import A, B, C, NodeFleet, gateway, node_fleet
 
 from homing.decide.starting.restoring import Blocked, LeaveAlone, StartAgain, Vanished, Wait
+from homing.flows.failover.restoring import LOOK_AT_ALL_EVERY_S, KnownInstances
 from homing.model.fleet import Account, InstanceMode, InstanceUrl, SessionStatus, Takeover
 
 pytestmark = pytest.mark.virtual
@@ -108,6 +110,31 @@ async def test_a_session_that_another_instance_holds_unseen_is_not_opened_a_seco
         async with gateway(fleet):
             await asyncio.sleep(200.0)
         assert fleet.nodes[A].creates == []
+
+
+async def test_records_are_read_where_a_list_is_short_and_nowhere_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a family that does not tell how many it has, each list is read; of a large fleet, the records are dear."""
+    monkeypatch.setattr(KnownInstances, "seems_short", lambda *_: True)
+    asked: list[set[InstanceUrl]] = []
+    async with node_fleet(A, B) as fleet:
+        processes = [fleet.nodes[url].boot(asks=False) for url in (A, B)]
+        await asyncio.sleep(60.0)
+        accounts = [await fleet.account(url) for url in (A, A, B)]
+        async with gateway(fleet) as it:
+            await asyncio.sleep(LOOK_AT_ALL_EVERY_S + 20.0)
+            read = it.restoring._directory.recorded
+
+            async def recorded(**what: Any) -> Any:
+                asked.append(set(what["instances"]))
+                return await read(**what)
+
+            monkeypatch.setattr(it.restoring._directory, "recorded", recorded)
+            await asyncio.sleep(20.0)
+            assert asked == []
+            processes[0].listed.pop(accounts[0].session_id)
+            await asyncio.sleep(10.0)
+    assert asked
+    assert all(each == {A} for each in asked)
 
 
 async def test_one_that_vanishes_from_a_living_process_is_an_alert_and_no_start() -> None:

@@ -6,9 +6,42 @@ _STATE = (tests("serve/test_state_api.py"),)
 _SIGNING = (tests("serve/test_signing_in.py"),)
 _PAGES = (tests("serve/test_pages.py"),)
 _STEERING = (tests("serve/test_steering_api.py"),)
+_COSTS = (tests("serve/test_cost_of_changes.py"),)
 _DAYS = (tests("decide/test_heartbeat.py"),)
 
 DEFECTS: tuple[Defect, ...] = (
+    Defect(
+        "change-looks-at-every-instance",
+        "whatever changes, every instance is put into words anew",
+        "homing/serve/state/feed.py",
+        "        for url in sorted(change.instances):\n",
+        "        for url in sorted({*change.instances, *self._instances}):\n",
+        _COSTS,
+    ),
+    Defect(
+        "search-in-one-go",
+        "a search through very many sessions holds up everybody else",
+        "homing/serve/state/finding.py",
+        "            await slices.after(len(shelf))\n",
+        "            await slices.after(0)\n",
+        _COSTS,
+    ),
+    Defect(
+        "page-of-all-looks-through-all",
+        "a page of the sessions costs as much as all of them",
+        "homing/serve/state/finding.py",
+        "            found += [session for _, session in shelves.part(begin, number - len(found))]\n",
+        "            found += [session for _, session in list(iter(shelves))[begin : begin + number - len(found)]]\n",
+        _COSTS,
+    ),
+    Defect(
+        "rows-read-in-one-go",
+        "very many rows become nouns on the loop in one go",
+        "homing/store/db/many_rows.py",
+        "        if on_the_loop and number % of == 0:\n",
+        "        if on_the_loop and number < 0:\n",
+        _COSTS,
+    ),
     Defect(
         "cookie-is-enough-to-act",
         "a change by cookie needs no token of our page",

@@ -32,7 +32,7 @@ Would = Callable[[WouldKind, InstanceUrl, SessionId, str], None]
 LOOK_EVERY_S = 5.0
 LOOK_AT_ALL_EVERY_S = 60.0
 """What is missing where as many others are open, which nobody knows, is found by this."""
-SHARE_OF_TIME = 0.5
+SHARE_OF_TIME = 0.1
 """Looking takes no more of the time than this."""
 STANDS_AFTER_S = 20.0
 """What is missing for so long is an alert. One that is closed and opened anew is missing for some seconds."""
@@ -108,8 +108,10 @@ class Restoring:
         await self._note_those_that_came_back()
         loads, now_s = await self._open_ones(), self._clock.monotonic()
         at_all = now_s - self._looked_at_all_s >= LOOK_AT_ALL_EVERY_S
-        homes = [load.instance for load in loads if at_all or self._known.seems_short(load)]
-        judged = await self._judged(homes)
+        seen = loads if at_all else [load for load in loads if self._known.seems_short(load)]
+        looks = dict(await self._looking.look([load.instance.url for load in seen]))
+        homes = [load.instance for load in seen if at_all or _lists_fewer(load, looks[load.instance.url])]
+        judged = await self._judged(homes, looks)
         await self._tell(judged, at_all=at_all)
         if at_all:
             self._looked_at_all_s = now_s
@@ -123,7 +125,7 @@ class Restoring:
         Raises StoreUnavailable.
         """
         homes = [load.instance for load in await self._open_ones() if url in (None, load.instance.url)]
-        judged = await self._judged(homes)
+        judged = await self._judged(homes, dict(await self._looking.look([home.url for home in homes])))
         if (why := self._held_back()) is not None:
             return [_put_off(each, why) for each in judged]
         await self._want(judged)
@@ -136,9 +138,9 @@ class Restoring:
         loads = await self._directory.loads()
         return [load for load in loads if load.sessions and not self._known.holds_leases(load.instance.url)]
 
-    async def _judged(self, homes: Sequence[Instance]) -> list[RestoreJudgment]:
+    async def _judged(self, homes: Sequence[Instance], seen: Looks) -> list[RestoreJudgment]:
         """The lists first, the records after them: what was opened or stopped in between is in the records."""
-        looks = dict(await self._looking.look([home.url for home in homes]))
+        looks = {home.url: seen[home.url] for home in homes}
         placed = await self._placed(homes)
         short = await self._short(homes, placed, looks)
         groups = self._could_hold(short)
@@ -265,6 +267,11 @@ class Restoring:
         for alert in self._alerts.standing():
             if alert.kind is AlertKind.SESSION_MISSING and alert.subject.name not in standing:
                 self._alerts.resolved(alert.kind, alert.subject)
+
+
+def _lists_fewer(load: InstanceLoad, look: Look) -> bool:
+    """Whether it may lack some of what is placed there, by its list: its sessions' records are read then."""
+    return not isinstance(look, Answered) or len(look.sessions) < load.sessions
 
 
 def _lacks_some(home: Instance, placed: Sequence[Recorded], look: Look) -> bool:

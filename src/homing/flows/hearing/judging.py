@@ -4,6 +4,7 @@ One gateway judges at a time: the round is a schedule's. What it decides is kept
 who judged by an older record changes nothing. What is tried is a job for each session (`climbing`).
 """
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -96,8 +97,10 @@ class Judging:
     async def tick(self, _: Tick) -> str:
         """One round. Raises StoreUnavailable."""
         judged = await self.judged()
+        slices = Slices(self._clock, JUDGED_AT_ONCE)
         for each in judged:
             await self._keep(each)
+            await slices.after()
         doubted = [each.case.session_id for each in judged if each.record.hearing is Hearing.DOUBTFUL]
         self._doubted = frozenset(doubted)
         held = self._held(judged)
@@ -111,7 +114,7 @@ class Judging:
         await self._store.forget(
             before=baseline.hour_of(now) - (baseline.WEEKS_KEPT + 1) * baseline.HOURS, limit=PRUNED_AT_ONCE
         )
-        counts = {hearing: sum(each.record.hearing is hearing for each in judged) for hearing in Hearing}
+        counts = Counter(each.record.hearing for each in judged)
         return (
             f"{len(judged)} judged, {counts[Hearing.DOUBTFUL]} doubtful, {counts[Hearing.DEAF]} deaf,"
             f" {asked} rungs asked for, {len(held)} held"
@@ -293,6 +296,8 @@ class Judging:
         braked = self._braked()
         if braked is not None:
             return {each.case.session_id: braked for each in judged if each.record.hearing is Hearing.DEAF}
+        if sum(each.record.hearing is Hearing.DEAF for each in judged) < mass.AT_LEAST:
+            return {}
         return mass.held([self._shared(each) for each in judged])
 
     async def planned(

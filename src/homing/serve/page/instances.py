@@ -67,7 +67,8 @@ async def one(viewer: Viewer, number: int) -> dict[str, Any]:
         raise Problem(Code.INSTANCE_NOT_FOUND, f"There is no instance {number}")
     url = InstanceUrl(row.url)
     moves = [move for move in viewer.live.moves_of(viewer.scope) if row.url in (move.from_url, move.to_url)]
-    found = viewer.live.finder.found(SessionSearch(viewer.scope, instance_url=row.url), viewer.feed.version)
+    wanted = SessionSearch(viewer.scope, instance_url=row.url)
+    found = await viewer.live.finder.found(wanted, viewer.feed.version, 0, SESSIONS_SHOWN)
     alerts = [alert for alert in viewer.live.alerts(viewer.scope) if alert.subject == row.url]
     return {
         "template": "instance",
@@ -84,10 +85,10 @@ async def one(viewer: Viewer, number: int) -> dict[str, Any]:
                 "phone": viewer.phone_of(session.session_id),
                 "state": Shape(*words.SHAPES[viewer.live.book.standing(each)], session.standing),
             }
-            for each in found[:SESSIONS_SHOWN]
+            for each in found.sessions
             if (session := viewer.live.book.row(each)) is not None
         ],
-        "sessions_total": len(found),
+        "sessions_total": found.total,
     }
 
 

@@ -47,21 +47,21 @@ async def context(viewer: Viewer, query: Mapping[str, str]) -> dict[str, Any]:
     """A page of those that match; the script turns the same list over without pages."""
     first = max(0, int(query["from"])) if query.get("from", "").isdecimal() and len(query["from"]) < 9 else 0
     kept = facets.kept(query)
-    found = viewer.live.finder.found(facets.search(viewer, kept), viewer.feed.version)
-    past = await pasts(viewer.gateway, viewer.live, found[first : first + PAGE])
+    found = await viewer.live.finder.found(facets.search(viewer, kept), viewer.feed.version, first, PAGE)
+    past = await pasts(viewer.gateway, viewer.live, found.sessions)
     rows = [
         shown(viewer, row, past.get(each, UNKNOWN))
-        for each in found[first : first + PAGE]
+        for each in found.sessions
         if (row := viewer.live.book.row(each)) is not None
     ]
     return {
         "sessions": rows,
-        "matching": len(found),
+        "matching": found.total,
         "first": first,
         "total": viewer.live.book.counts(viewer.scope).total,
         "query": kept,
         "facets": facets.groups(viewer, kept),
-        "next": facets.href(kept, {"from": str(first + PAGE)}) if first + PAGE < len(found) else "",
+        "next": facets.href(kept, {"from": str(first + PAGE)}) if first + PAGE < found.total else "",
         "before": facets.href(kept, {"from": str(max(0, first - PAGE))}) if first else "",
         "names": viewer.names,
         "asks": facets.asked(kept),

@@ -14,6 +14,7 @@ from datetime import datetime
 
 import msgspec
 
+from homing.decide.knowledge.standing import Standing
 from homing.flows.background.downtime import DowntimeBook
 from homing.model.fleet import SessionId
 from homing.ports import StoreUnavailable
@@ -21,7 +22,7 @@ from homing.serve.api.fleet.moves import move_view
 from homing.serve.feed import StreamPlace
 from homing.serve.gateway import Gateway
 from homing.serve.state.book import Scope
-from homing.serve.state.finding import in_order
+from homing.serve.state.finding import worst_first
 from homing.serve.state.live import Change, LiveState
 from homing.serve.state.rows import AlertRow, Delta, InstanceRow, SessionCounts, SessionRow, Snapshot, counts_row
 
@@ -32,6 +33,8 @@ MOVES_TOLD = 50
 LOOK_EVERY_S = 0.5
 """So soon a stream ends after its key did."""
 HEARTBEAT_S = 5.0
+TOLD_WITHIN_S, WAVES = 0.1, 20
+"""All who watch are told within this time, in so many waves: whoever sends has a turn between any two."""
 FORGOTTEN_AFTER_S = 300.0
 _encode = msgspec.json.Encoder().encode
 
@@ -88,26 +91,25 @@ class Channel:
 
     def _everything(self, number: int, at: datetime, why: str) -> Snapshot:
         live, scope = self._live, self._scope
+        worst = worst_first(live.book, scope, 0, SESSIONS_TOLD, Standing)
         return Snapshot(
             version=number,
             why=why,
             at=at,
-            instances=live.instances(scope),
-            sessions=worst_first(live, scope, SESSIONS_TOLD),
-            session_counts=self._counted(),
+            instances=list(self._instances.values()),
+            sessions=[row for session in worst if (row := live.book.row(session)) is not None],
+            session_counts=self._counts,
             moves=[move_view(move) for move in live.moves_of(scope)[:MOVES_TOLD]],
-            brake=live.brake(scope),
-            automation=live.automation(scope),
-            alerts=live.alerts(scope),
-            directory_away=live.directory_away,
+            brake=self._brake,
+            automation=self._automation,
+            alerts=self._alerts,
+            directory_away=self._directory_away,
         )
 
     def _delta(self, change: Change, number: int, at: datetime) -> Delta | None:
         live, scope = self._live, self._scope
-        instances = {row.url: row for row in live.instances(scope)}
-        gone = [url for url in self._instances if url not in instances]
-        changed = [row for url, row in instances.items() if self._instances.get(url) != row]
-        alerts, counts, brake = live.alerts(scope), self._counted(), live.brake(scope)
+        changed, gone = self._instances_of(change)
+        alerts, counts, brake = self._alerts_of(change), self._counted(), live.brake(scope)
         automation = live.automation(scope)
         delta = Delta(
             version=number,
@@ -123,9 +125,27 @@ class Channel:
             alerts=alerts if alerts != self._alerts else None,
             directory_away=live.directory_away if live.directory_away != self._directory_away else msgspec.UNSET,
         )
-        self._instances, self._alerts, self._counts = instances, alerts, counts
+        self._alerts, self._counts = alerts, counts
         self._brake, self._automation, self._directory_away = brake, automation, live.directory_away
         return delta if delta != Delta(version=number, at=at) else None
+
+    def _instances_of(self, change: Change) -> tuple[list[InstanceRow], list[str]]:
+        """The rows that are new, and what is not told of any more. Looks at those alone of which something changed."""
+        changed, gone = [], []
+        for url in sorted(change.instances):
+            row, before = self._live.instance(url, self._scope), self._instances.get(url)
+            if row is None and before is not None:
+                del self._instances[url]
+                gone.append(str(url))
+            elif row is not None and row != before:
+                self._instances[url] = row
+                changed.append(row)
+        return changed, gone
+
+    def _alerts_of(self, change: Change) -> list[AlertRow]:
+        """A workspace's are those about its sessions, which may have become its own."""
+        whose = self._scope is not None and self._live.any_alerted([*change.sessions, *change.gone])
+        return self._live.alerts(self._scope) if change.alerts or whose else self._alerts
 
     def _rows(self, sessions: set[SessionId]) -> list[SessionRow]:
         rows = [row for session in sorted(sessions) if (row := self._live.book.row(session)) is not None]
@@ -134,11 +154,6 @@ class Channel:
     def _counted(self) -> SessionCounts:
         book = self._live.book
         return counts_row(book.counts(self._scope), book.by_standing(self._scope))
-
-
-def worst_first(live: LiveState, scope: Scope, limit: int) -> list[SessionRow]:
-    """Those that need somebody most, then by phone."""
-    return [row for session in in_order(live.book, scope)[:limit] if (row := live.book.row(session)) is not None]
 
 
 class Outages:
@@ -196,6 +211,7 @@ class StateFeed:
             while not await self.live.until_known(LOOK_EVERY_S) and self._goes_on(allowed):
                 yield b": the directory is being read\n\n"
             channel = self._channel(scope)
+            wave_s = TOLD_WITHIN_S * (channel.watchers % WAVES) / WAVES
             channel.watchers += 1
             told_s = time.monotonic()
             number, why = self._begin(channel, resumed)
@@ -216,6 +232,7 @@ class StateFeed:
                     with suppress(TimeoutError):
                         async with asyncio.timeout(LOOK_EVERY_S):
                             await news.wait()
+                        await asyncio.sleep(wave_s)
         finally:
             self._gateway.feed.release(place)
             if channel is not None:

@@ -5,7 +5,7 @@ often the longer that takes. Nothing runs until somebody asks for the state, or 
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -37,7 +37,7 @@ from homing.serve.state.rows import AlertRow, AutomationRow, InstanceRow, alert_
 log = structlog.get_logger("homing")
 
 TICK_S = 0.25
-AT_ONCE = 500
+AT_ONCE = 200
 """Sessions read, and told, at a time."""
 MOVES_KEPT = 2_000
 READ_ALL_EVERY_S = 2.0
@@ -54,10 +54,13 @@ class Change:
     sessions: set[SessionId] = field(default_factory=set)
     gone: dict[SessionId, WorkspaceId] = field(default_factory=dict)
     moves: list[Move] = field(default_factory=list)
+    instances: set[InstanceUrl] = field(default_factory=set)
+    """Those that may be told otherwise than before, or are gone."""
+    alerts: bool = False
     other: bool = False
 
     def __bool__(self) -> bool:
-        return bool(self.sessions or self.gone or self.moves or self.other)
+        return bool(self.sessions or self.gone or self.moves or self.instances or self.alerts or self.other)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +80,7 @@ class LiveState:
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
         self.book, self.history, self.move_history = SessionBook(), SampleHistory(), MoveHistory()
-        self.finder = Finder(self.book, self._signed, self._drivers)
+        self.finder = Finder(self.book, self._signed, self._drivers, gateway.clock)
         self.moves: list[Move] = []
         """The newest first."""
         self.directory_away: str | None = None
@@ -85,6 +88,8 @@ class LiveState:
         self.read_at: datetime | None = None
         """When the directory was last read without a fault."""
         self._judgments: dict[InstanceUrl, _Judgment] = {}
+        self._faces: dict[InstanceUrl, tuple[Instance, str | None]] = {}
+        """Each instance of the roster, and its version as it last said."""
         self._away: frozenset[InstanceUrl] = frozenset()
         self._alerts: frozenset[Alert] = frozenset()
         self._alerts_of: dict[SessionId, set[AlertKind]] = {}
@@ -166,6 +171,7 @@ class LiveState:
         self.history.note(self._gateway.clock.now(), self.book.counts(None), self._gateway)
 
     def _tell(self, change: Change) -> None:
+        change.instances |= self.book.touched()
         if change:
             self._told(change)
 
@@ -173,8 +179,9 @@ class LiveState:
         watching, now = self._gateway.watching, self._gateway.clock.now()
         now_s, wrong = self._gateway.clock.monotonic(), self._gateway.fitness.misconfigured()
         judged = {url: self._judgment(url, each, wrong.get(url), now, now_s) for url, each in watching.judged().items()}
-        if judged != self._judgments:
-            self._judgments, change.other = judged, True
+        faces = {url: (instance, self._version(url)) for url, instance in self._gateway.fleet.roster.instances.items()}
+        change.instances |= _differing(self._judgments, judged) | _differing(self._faces, faces)
+        self._judgments, self._faces = judged, faces
         away = watching.down()
         for url in away ^ self._away:
             self._away = away
@@ -208,7 +215,7 @@ class LiveState:
             for alert in standing_now ^ self._alerts
             if alert.subject.about is About.SESSION
         }
-        self._alerts, change.other = standing_now, True
+        self._alerts, change.alerts = standing_now, True
         self._alerts_of = {}
         for alert in standing_now:
             if alert.subject.about is About.SESSION:
@@ -336,15 +343,24 @@ class LiveState:
         found = [self._instance(instance, scope) for instance in roster.values()]
         return [row for row in found if scope is None or row.sessions]
 
+    def instance(self, url: InstanceUrl, scope: Scope) -> InstanceRow | None:
+        """One of these."""
+        instance = self._gateway.fleet.roster.instances.get(url)
+        row = self._instance(instance, scope) if instance is not None else None
+        return row if row is not None and (scope is None or row.sessions) else None
+
+    def _version(self, url: InstanceUrl) -> str | None:
+        said = self._gateway.watching.health_of(url)
+        return said.version if said is not None else None
+
     def _instance(self, instance: Instance, scope: Scope) -> InstanceRow:
         judged = self._judgments.get(instance.url)
-        said = self._gateway.watching.health_of(instance.url)
         return InstanceRow(
             id=instance.id,
             url=instance.url,
             name=instance.name,
             driver=instance.driver,
-            version=said.version if said is not None else None,
+            version=self._version(instance.url),
             mode=instance.mode.value,
             state=instance.state.value,
             health=judged.health if judged is not None else HealthState.HEALTHY.value,
@@ -359,6 +375,10 @@ class LiveState:
         """The oldest first. A workspace is shown those about its own sessions."""
         seen = sorted(self._alerts, key=lambda each: (each.raised_at, each.subject.name, each.kind))
         return [alert_row(alert) for alert in seen if scope is None or self._is_of(alert, scope)]
+
+    def any_alerted(self, sessions: Iterable[SessionId]) -> bool:
+        """Whether an alert stands about one of these."""
+        return any(session in self._alerts_of for session in sessions)
 
     def _is_of(self, alert: Alert, scope: WorkspaceId) -> bool:
         if alert.subject.about is not About.SESSION:
@@ -405,3 +425,9 @@ class LiveState:
             automation=self._gateway.moving.automation.is_on(),
             moves_last_hour=len(self.moved_since(scope, since)),
         )
+
+
+def _differing(before: Mapping[InstanceUrl, object], after: Mapping[InstanceUrl, object]) -> set[InstanceUrl]:
+    """The instances of which not the same is known as before."""
+    changed = {url for url, known in after.items() if before.get(url) != known}
+    return changed | (before.keys() - after.keys())

@@ -22,6 +22,7 @@ from homing.ports import AccountChanges, NameTaken, NewAccount, Page
 from homing.store.db.rows import ACCOUNT_COLUMNS, ACCOUNTS_WITH_SESSIONS, account_of, contact_of
 from homing.store.db.schema.tables import accounts, contacts, sessions, workspaces
 from homing.store.db.sql import dialect_of, insert
+from homing.store.db.many_rows import in_turns
 from homing.store.directory.naming import insert_session, skip_chosen_id
 from homing.store.records.recording import record, record_difference, subject
 
@@ -90,7 +91,7 @@ def accounts_page(
         statement = statement.where(sessions.c.instance_url == instance_url)
     if status is not None:
         statement = statement.where(_is_now(status, away, since))
-    return [account_of(row) for row in connection.execute(statement)]
+    return [account_of(row) for row in in_turns(connection.execute(statement))]
 
 
 def _is_now(status: SessionStatus, away: Collection[InstanceUrl], since: datetime | None) -> ColumnElement[bool]:

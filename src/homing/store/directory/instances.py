@@ -14,6 +14,7 @@ from homing.store.db.schema.columns import BoundedInteger, UtcDateTime
 from homing.store.db.schema.observing import observations, would_haves
 from homing.store.db.schema.tables import accounts, instances, sessions
 from homing.store.db.sql import dialect_of, insert
+from homing.store.db.many_rows import in_turns
 from homing.store.records.recording import record, record_difference
 
 
@@ -123,7 +124,7 @@ def loads(connection: Connection, since: datetime, workspace: WorkspaceId | None
             phones=tuple(sorted(row.phones.split(","))) if row.phones else (),
             seen_at=row.seen_at,
         )
-        for row in connection.execute(_loads_statement(of_one=workspace is not None), asked)
+        for row in in_turns(connection.execute(_loads_statement(of_one=workspace is not None), asked))
     ]
 
 

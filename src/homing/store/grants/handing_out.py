@@ -16,6 +16,7 @@ from homing.store.db.rows import ACCOUNT_COLUMNS, ACCOUNTS_WITH_SESSIONS, AnyRow
 from homing.store.db.schema.columns import BoundedInteger
 from homing.store.db.schema.tables import accounts, credentials, instances, sessions
 from homing.store.db.sql import among, as_rows, dialect_of, given_rows, moment, moments
+from homing.store.db.many_rows import in_turns
 from homing.store.directory.placement_reads import RUNNING
 
 _OFFERED: dict[str, TypeEngine[Any]] = {"session_id": Text(), "place": BoundedInteger()}
@@ -46,9 +47,9 @@ def recorded(
 ) -> list[Recorded]:
     """What is recorded of these sessions, and of those meant to run on these instances."""
     wanted = {"urls": list(urls), "sessions": list(asked)}
-    rows = connection.execute(_recorded_statement(database.dialect), wanted).all()
+    rows = connection.execute(_recorded_statement(database.dialect), wanted)
     now = database.now(connection)
-    return [_recorded(row, now) for row in rows]
+    return [_recorded(row, now) for row in in_turns(rows)]
 
 
 def _recorded(row: AnyRow, now: datetime) -> Recorded:

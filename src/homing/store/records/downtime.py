@@ -14,6 +14,7 @@ from homing.store.db.database import Database
 from homing.store.db.schema.downtime import failed_sends, outages
 from homing.store.db.schema.tables import events, moves
 from homing.store.db.sql import dialect_of, insert
+from homing.store.db.many_rows import in_turns
 
 _JUST_BEFORE, _SEEN_LATER = timedelta(seconds=10), timedelta(seconds=1)
 
@@ -129,7 +130,7 @@ def _count(connection: Connection, failed: Mapping[SessionId, int], month: datet
 
 
 def _lasting(connection: Connection) -> Sequence[Outage]:
-    return [_outage(row) for row in connection.execute(select(outages).where(outages.c.ended_at.is_(None)))]
+    return [_outage(row) for row in in_turns(connection.execute(select(outages).where(outages.c.ended_at.is_(None))))]
 
 
 def _between(

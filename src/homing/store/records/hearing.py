@@ -36,6 +36,7 @@ from homing.store.db.database import Database
 from homing.store.db.schema.hearing import heard_hours, hearing, listening
 from homing.store.db.schema.tables import accounts, instances, sessions, workspaces
 from homing.store.db.sql import chunks, dialect_of, insert
+from homing.store.db.many_rows import in_turns
 from homing.store.records import rung_history
 
 _ASKED_AT_ONCE = 500
@@ -73,7 +74,7 @@ class SqlHearings:
         return await self._database.write(noted)
 
     async def cases(self) -> list[HearingCase]:
-        return await self._database.read_aside(lambda c: [_case(row) for row in c.execute(_connected())])
+        return await self._database.read_aside(lambda c: [_case(row) for row in in_turns(c.execute(_connected()))])
 
     async def case(self, session_id: SessionId) -> HearingCase | None:
         asked = _connected().where(sessions.c.session_id == session_id)
@@ -82,7 +83,7 @@ class SqlHearings:
 
     async def unwell(self) -> list[HearingCase]:
         asked = _placed().where(hearing.c.hearing != Hearing.HEARING.value)
-        return await self._database.read(lambda c: [_case(row) for row in c.execute(asked)])
+        return await self._database.read(lambda c: [_case(row) for row in in_turns(c.execute(asked))])
 
     async def hours(self, sessions: Collection[SessionId], *, since: int) -> Mapping[SessionId, Sequence[HeardHour]]:
         found: dict[SessionId, list[HeardHour]] = {}
@@ -92,7 +93,7 @@ class SqlHearings:
                 .where(heard_hours.c.session_id.in_(some), heard_hours.c.hour >= since)
                 .order_by(heard_hours.c.session_id, heard_hours.c.hour)
             )
-            rows = await self._database.read_aside(lambda c, asked=asked: c.execute(asked).all())  # type: ignore[misc]
+            rows = await self._database.read_aside(lambda c, asked=asked: list(in_turns(c.execute(asked))))  # type: ignore[misc]
             for row in rows:
                 hour = HeardHour(row.hour, row.came, row.longest_gap_s, row.void)
                 found.setdefault(SessionId(row.session_id), []).append(hour)

@@ -57,8 +57,9 @@ async def sessions(
     feed: StateFeed = request.app.state.state_feed
     await feed.known()
     wanted = SessionSearch(seen_workspace(caller, workspace_id), q.strip(), standing, instance_url, sign, driver)
-    found = feed.live.finder.found(wanted, feed.version)
-    return SessionsView(await seen(gateway, feed, found[offset : offset + limit]), len(found), feed.version)
+    version = feed.version
+    found = await feed.live.finder.found(wanted, version, offset, limit)
+    return SessionsView(await seen(gateway, feed, found.sessions), found.total, version)
 
 
 async def seen(gateway: Gateway, feed: StateFeed, sessions: Sequence[SessionId]) -> list[SessionSeen]:

@@ -7,6 +7,7 @@ const ROW = 32;
 const PAGE = 100;
 const BEYOND = 8;
 const PAGES_KEPT = 40;
+const TYPED = 60; // ms after a key before it is looked for; what was asked for before is not waited for
 
 const SHAPES = {
   "logged out": ["diamond", "bad"], failed: ["cross", "bad"], quarantined: ["barred", "warn"], "waits for you": ["bars", "warn"],
@@ -63,17 +64,22 @@ class SessionGrid extends HTMLElement {
     clearTimeout(this.searching);
     this.searching = setTimeout(() => {
       this.#asks.q = document.getElementById("q").value;
-      this.#pages.clear();
       this.#active = -1;
       this.view.scrollTop = 0;
       this.#reload();
-    }, 120);
+    }, TYPED);
   };
 
   async #reload() {
+    this.asking?.abort();
+    const asking = (this.asking = new AbortController());
     this.#pages.clear();
-    await this.#page(0);
-    this.#draw(true);
+    try {
+      await this.#page(0);
+    } catch {
+      return; // something else is asked for meanwhile, or the gateway is away: what is shown stays
+    }
+    if (this.asking === asking) this.#draw(true);
   }
 
   async #page(number) {
@@ -81,15 +87,16 @@ class SessionGrid extends HTMLElement {
     if (kept) return kept;
     const query = new URLSearchParams({ offset: number * PAGE, limit: PAGE });
     for (const [name, value] of Object.entries(this.#asks)) if (value.trim()) query.set(name, value.trim());
-    const asked = fetch(`${root}/api/v1/sessions?${query}`).then(async (answer) => {
+    const asked = fetch(`${root}/api/v1/sessions?${query}`, { signal: this.asking?.signal }).then(async (answer) => {
       if (!answer.ok) throw new Error(`${answer.status}`);
       const told = await answer.json();
-      if (this.#pages.get(number) === asked) this.#pages.set(number, told.data);
+      if (this.#pages.get(number) !== asked) return told.data; // an answer to what nobody asks for any more
+      this.#pages.set(number, told.data);
       if (told.total !== this.#total) this.#resize(told.total);
       return told.data;
     });
     this.#pages.set(number, asked);
-    asked.catch(() => this.#pages.delete(number));
+    asked.catch(() => this.#pages.get(number) === asked && this.#pages.delete(number));
     if (this.#pages.size > PAGES_KEPT) this.#pages.delete(this.#pages.keys().next().value);
     return asked;
   }
