@@ -21,6 +21,7 @@ from homing.decide.moves.rules import MovePolicy
 from homing.decide.reports.speakers import ASKS_FOR_ITS_SESSIONS
 from homing.decide.sending.admission import AdmissionPolicy
 from homing.decide.sending.recovery import SendPolicy
+from homing.decide.sending.uploads import MIB, UploadPolicy
 from homing.decide.starting.restoring import RestoringPolicy
 from homing.decide.work import cron
 from homing.model.fleet import InstanceUrl
@@ -169,6 +170,8 @@ class Settings(BaseSettings):
     homing_media_days: float = Field(default=7.0, gt=0, le=3650, description="how long a file is kept")
     homing_media_limits: str = Field(default="", description="MiB of each type, such as image=16,document=100")
     homing_media_fetch_timeout: float = Field(default=60.0, gt=0, le=600, description="seconds")
+    homing_upload_slowest: float = Field(default=1.0, gt=0, le=10_000, description="MiB/s; slower ones are given up")
+    homing_uploads_per_instance: int = Field(default=8, ge=2, le=1_000, description="large files to one at a time")
     homing_inbound_link_time: float = Field(
         default=86_400.0,
         gt=0,
@@ -331,6 +334,7 @@ class Settings(BaseSettings):
             retry_delay_s=self.whatsapp_retry_delay / 1000,
             patience_s=self.whatsapp_timeout,
             rediscover=self.whatsapp_enable_rediscovery,
+            uploads=UploadPolicy(self.homing_upload_slowest * MIB, self.homing_uploads_per_instance),
         )
 
     @property

@@ -94,6 +94,8 @@ def signal_of(phase: Phase | None) -> Signal | None:
             return None  # a proxy in front of it may have said so
         case Phase.NOT_ATTEMPTED:
             return None  # it was not asked
+        case Phase.CUT_SHORT:
+            return None  # the file may be to blame, or the way there
         case _:
             assert_never(phase)
 

@@ -59,7 +59,7 @@ class WireLimits:
     `idle_s` is below the 5 s after which Node closes a kept connection; an instance that announces less with
     `Keep-Alive: timeout=` is believed. `connections` are those of the lane of sends, of which one session has
     `of_a_session` at most; no other lane has more. `connect_timeout_s` is how long one may take to come about, and how
-    long a call waits for one that is free.
+    long a call waits for one that is free. `stall_s` is how long an instance may take no byte of a file.
     """
 
     connections: int = 256
@@ -70,6 +70,7 @@ class WireLimits:
     waiting: int = 1_000
     connect_timeout_s: float = 2.0
     idle_s: float = 4.0
+    stall_s: float = 20.0
     head_bytes: int = 64 * 1024
 
     def room(self, lane: Lane) -> PoolLimits:
@@ -160,7 +161,13 @@ class Wire:
             if isinstance(connection, Fault):
                 return connection
             answer = connection.ask(
-                message, until=until, timeout_s=timeout_s, body_limit_bytes=body_limit_bytes, rest=rest, sink=sink
+                message,
+                until=until,
+                timeout_s=timeout_s,
+                body_limit_bytes=body_limit_bytes,
+                rest=rest,
+                stall_s=self._limits.stall_s,
+                sink=sink,
             )
             if answer is not None:
                 break
