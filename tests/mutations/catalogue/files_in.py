@@ -154,4 +154,12 @@ DEFECTS: tuple[Defect, ...] = (
         "for name in given}",
         _SERVED,
     ),
+    Defect(
+        "file-asked-for-with-any-key",
+        "a file is asked for with a key that no header can carry",
+        "homing/drivers/calling.py",
+        "        sent = self._shown_to(instance, headers, is_typed=told is not None)\n",
+        "        sent = {**self.key_headers(self.key(instance)), **(headers or {})}\n",
+        _DRIVEN,
+    ),
 )
