@@ -120,6 +120,8 @@ class Connection(asyncio.Protocol):
             async for piece in rest.pieces():
                 self._expire_at(min(until, self._loop.time() + stall_s))
                 await self._has_room.wait()
+                if transport.is_closing():  # a write would be passed over, and count as one
+                    return
                 transport.write(piece)
                 self._poured_bytes += len(piece)
         except MediaUnavailable as error:
