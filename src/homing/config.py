@@ -171,7 +171,7 @@ class Settings(BaseSettings):
     homing_media_limits: str = Field(default="", description="MiB of each type, such as image=16,document=100")
     homing_media_fetch_timeout: float = Field(default=60.0, gt=0, le=600, description="seconds")
     homing_upload_slowest: float = Field(default=1.0, gt=0, le=10_000, description="MiB/s; slower ones are given up")
-    homing_uploads_per_instance: int = Field(default=8, ge=2, le=1_000, description="large files to one at a time")
+    homing_uploads_per_instance: int = Field(default=4, ge=2, le=1_000, description="large files to one at a time")
     homing_inbound_link_time: float = Field(
         default=86_400.0,
         gt=0,

@@ -18,7 +18,7 @@ class UploadPolicy:
     """
 
     slowest_bytes_s: float = MIB
-    at_once: int = 8
+    at_once: int = 4
 
 
 def time_on_its_way_s(size: int, policy: UploadPolicy) -> float:
