@@ -38,9 +38,9 @@ _MEDIATYPES = {
 
 def told_of(message: OutgoingText) -> Told:
     """Every one of them is answered with the message that it made, a revoke with that which takes the other back."""
-    content, chat = message.said, message.recipient.jid(PHONES_AT)
-    name = quoted(message.session_id)
-    about: dict[str, Any] = {"number": str(message.recipient)}
+    content, recipient = message.said, message.recipient
+    chat, name = recipient.jid(PHONES_AT), quoted(message.session_id)
+    about: dict[str, Any] = {"number": str(recipient)}
     match content:
         case TextContent():
             more = said(quoted=_quoted(content.reply_to, chat), mentioned=jids(content.mentions, PHONES_AT))

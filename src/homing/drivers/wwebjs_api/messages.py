@@ -45,9 +45,10 @@ def told_of(message: OutgoingText) -> Told:
     path = f"/client/sendMessage/{quoted(message.session_id)}"
 
     def told(kind: str, what: Any, options: dict[str, Any], reply_to: MessageRef | None) -> Told:
-        quoting = serialised(reply_to, chat, PHONES_AT) if reply_to is not None else None
-        options = options | said(quotedMessageId=quoting)
-        return Told(path, {"chatId": chat, "contentType": kind, "content": what} | said(options=options or None))
+        body = {"chatId": chat, "contentType": kind, "content": what}
+        if reply_to is not None:
+            options = {**options, "quotedMessageId": serialised(reply_to, chat, PHONES_AT)}
+        return Told(path, {**body, "options": options} if options else body)
 
     match content:
         case TextContent():
