@@ -168,4 +168,20 @@ DEFECTS: tuple[Defect, ...] = (
         """        wire.transmit(Frame(1""",
         (tests("chaos/test_stale_login.py"),),
     ),
+    Defect(
+        "keys-forgotten-with-what-was-sent",
+        "the keys of a session are forgotten when they were not used for a while",
+        "homing/store/vault/settling.py",
+        "    sent_before = (session_keys.c.kind == SENT, session_keys",
+        "    sent_before = (session_keys.c.kind != '', session_keys",
+        (tests("contract/test_device_state.py"),),
+    ),
+    Defect(
+        "what-was-sent-kept-for-ever",
+        "what sessions sent is kept in the vault for ever",
+        "homing/store/vault/settling.py",
+        "session_keys.c.updated_at < database.instant(-keep_s))\n    old = select(*name).where(*sent_before)",
+        "session_keys.c.updated_at < database.instant(-keep_s * 1e4))\n    old = select(*name).where(*sent_before)",
+        (tests("contract/test_device_state.py"),),
+    ),
 )

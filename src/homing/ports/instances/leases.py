@@ -133,6 +133,10 @@ class Reservations(Protocol):
         """
         ...
 
+    async def forget_sent(self, *, keep_s: float, limit: int) -> int:
+        """Forget what engines keep of what they sent longer ago than that, at most so many; returns how many."""
+        ...
+
 
 class Leases(Protocol):
     """Who may act, by the store's clock. Raises StoreUnavailable."""
