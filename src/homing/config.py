@@ -193,6 +193,7 @@ class Settings(BaseSettings):
     homing_old_secrets: str = Field(default="", repr=False, description="that the audit log was chained with; a list")
     homing_audit_days: float = Field(default=365.0, ge=0, description="how long the audit log is kept; 0: for ever")
     homing_idempotency_hours: float = Field(default=24.0, gt=0)
+    homing_retry_hours: float = Field(default=72.0, ge=0)
 
     # The outbox: messages that were accepted.
     homing_outbox_lanes: int = Field(default=64, ge=1, le=1_000, description="accounts dispatched for at once")

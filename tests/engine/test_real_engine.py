@@ -516,6 +516,30 @@ async def test_a_file_that_a_phone_sends_is_read_by_whoever_holds_the_session_an
         await fetched(other, event.file.reference)
 
 
+async def test_a_recipient_who_could_not_read_a_message_gets_it_from_whoever_holds_the_session_then(world):
+    one = await world.paired()
+    assert isinstance(await one.say(0), EngineSent)
+    await world.tell("write", **{"from": "628222", "to": "628111", "text": "go on"})
+    await eventually(lambda: one.heard() == ["go on"])
+    await world.tell("phone", phone="628222", online=False)
+    data = os.urandom(4_000)
+    assert isinstance(await one.say(1), EngineSent)
+    assert isinstance(await give(one, 2, data, MessageType.IMAGE, "image/jpeg", "628222", caption="look"), EngineSent)
+    await one.kill()
+    other = world.holder("b")
+    await other.up()
+    await world.tell("forget-sessions", phone="628222")
+    await world.tell("phone", phone="628222", online=True)
+
+    async def are_read() -> bool:
+        return (await world.read()) == ["text 0", "text 1", "look"]
+
+    await eventually(are_read)
+    assert len(await world.ledger("undecryptable")) >= 2, "they could not be read at first"
+    [shown] = [line for line in await world.ledger("shown") if line["kind"] == "image" and not line["own_copy"]]
+    assert shown["file_sha256"] == hashlib.sha256(data).hexdigest()
+
+
 async def fetched(holder: Holder, reference: str) -> bytes:
     pieces = holder.host.download("s1", reference)
     assert isinstance(pieces, AsyncIterator)

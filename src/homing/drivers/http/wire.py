@@ -21,6 +21,7 @@ from homing.drivers.http.resolving import Connect, Dialer, unreached
 from homing.drivers.http.sinks import BodySink
 from homing.drivers.http.streamed import StreamedBody
 from homing.drivers.http.tls import TlsContexts, TlsFiles
+from homing.model.instances.health import GATEWAY_AGENT
 from homing.model.sends.faults import Fault, Phase
 from homing.model.tracing import call_span, tracing
 
@@ -120,8 +121,13 @@ class Wire:
         connect: Connect | None = None,
         tls: Callable[[], ssl.SSLContext] | None = None,
         dialer: Dialer | None = None,
+        agent: str = GATEWAY_AGENT,
     ) -> None:
-        """`tls` gives the context of each connection to an `https` address; else the system's CAs are believed."""
+        """`tls` gives the context of each connection to an `https` address; else the system's CAs are believed.
+
+        `agent` is who calls. Whoever is no gateway says so: an instance takes gateways' calls for its being reached.
+        """
+        self._agent = agent
         self._limits = limits or WireLimits()
         self._dialer = dialer or Dialer()
         self._connect: Connect = connect or self._dialer
@@ -244,7 +250,7 @@ class Wire:
             port=port,
             is_tls=is_tls,
             path_prefix=quote(parts.path.rstrip("/"), safe="/%:@!$&'()*+,;=~"),
-            head_start=f" HTTP/1.1\r\nHost: {authority}\r\nUser-Agent: homing\r\nAccept: application/json\r\n",
+            head_start=f" HTTP/1.1\r\nHost: {authority}\r\nUser-Agent: {self._agent}\r\nAccept: application/json\r\n",
             heads={},
             pool=Pool(self._limits.room(lane), lambda pool, until: self._open(pool, host, port, is_tls, until)),
         )

@@ -27,6 +27,7 @@ from homing.instance.files import CountedFile, FileUnreadable, OpenFile, media_t
 from homing.instance.host import NotFound, SessionHost
 from homing.instance.opening import OpenRequest
 from homing.instance.session.messages import EngineSent, Message, SendOutcome
+from homing.model.instances.health import GATEWAY_AGENT
 from homing.model.sends import content_json
 from homing.ports import StoreUnavailable
 
@@ -71,8 +72,14 @@ class Surface:
     def __post_init__(self) -> None:
         self.downloads = Downloads(self.host)
 
+    def note_answered(self, agent: str | None) -> None:
+        """Somebody's call was answered. Only a gateway's tells that gateways reach us: what probes us from beside us
+        (a platform's liveness probe, a scraper, a person) does so whatever the network between does."""
+        if agent == GATEWAY_AGENT:
+            self.answered_s = self.host.clock.monotonic()
+
     def answered_ago_s(self) -> float | None:
-        """Since when nobody's call was answered here; None if nobody ever called."""
+        """Since when no gateway's call was answered here; None if none ever called."""
         return None if self.answered_s is None else self.host.clock.monotonic() - self.answered_s
 
     # Sessions
@@ -317,7 +324,7 @@ def _one_shape(surface: Surface) -> Middleware:
     async def respond(request: web.Request, handler: Handler) -> web.StreamResponse:
         answer = await _shaped(surface, request, handler)
         if request.transport is not None and not request.transport.is_closing():
-            surface.answered_s = surface.host.clock.monotonic()
+            surface.note_answered(request.headers.get("User-Agent"))
         return answer
 
     return respond

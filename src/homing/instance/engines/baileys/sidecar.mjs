@@ -23,7 +23,7 @@ const REASON_WITHIN_MS = 50; // a connection's end may overtake the reason for i
 const COMMIT_WITHIN_MS = 200; // keys that nothing waits for
 const DEVICES_KNOWN_MS = 24 * 3600_000; // changes of devices are told
 const GROUP_KNOWN_MS = 300_000; // changes of groups are told; those that were missed are found so
-const SENT_KEPT = 1000; // messages of a session that a recipient may ask for again
+const SENT_KEPT = 1000; // messages of a session that are remembered here for who asks for one again
 
 const baileysAt = process.argv[2];
 const baileys = await import(pathToFileURL(`${baileysAt}/lib/index.js`).href);
@@ -185,7 +185,7 @@ class Channel {
       logger: silent,
       markOnlineOnConnect: false,
       syncFullHistory: false,
-      getMessage: async (key) => this.sent.get(key.id),
+      getMessage: async (key) => this.sent.get(key.id) ?? (await this.sentBefore(key.id)),
       userDevicesCache: this.devices,
       makeSignalRepository: (_, logger, toLid) => this.repository(logger, toLid),
     }));
@@ -396,6 +396,8 @@ class Channel {
       const frame = to.endsWith("@g.us") ? await this.sealedForGroup(id, to, message) : await this.sealed(id, to, message);
       this.sent.set(id, message);
       if (this.sent.size > SENT_KEPT) this.sent.delete(this.sent.keys().next().value);
+      const { Message } = baileys.proto;
+      this.changed([["sent", id, Buffer.from(Message.encode(Message.fromObject(message)).finish()).toString("base64")]]);
       this.say({ t: "sealed", n, frame: Buffer.from(frame).toString("base64"), step: this.made });
     } catch (error) {
       const refused = error instanceof Refused;
@@ -406,6 +408,12 @@ class Channel {
       const step = this.made;
       setTimeout(() => void this.untilDurable(step), 10 * COMMIT_WITHIN_MS);
     }
+  }
+
+  // What this process does not remember, or another one sent.
+  async sentBefore(id) {
+    const { [id]: kept } = await this.ask({ t: "get", kind: "sent", ids: [id] });
+    return kept === undefined ? undefined : baileys.proto.Message.decode(Buffer.from(kept, "base64"));
   }
 
   async sealed(id, to, message) {
