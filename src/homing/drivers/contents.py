@@ -8,7 +8,15 @@ import msgspec
 from homing.drivers.http.streamed import StreamedBody
 from homing.model.sends.addresses import Address
 from homing.model.sends.calls import MediaSource, OutgoingText
-from homing.model.sends.content import ContactContent, Content, KeptMedia, MediaContent, MessageRef, MessageType
+from homing.model.sends.content import (
+    ContactContent,
+    Content,
+    KeptMedia,
+    MediaContent,
+    MessageRef,
+    MessageType,
+    TextContent,
+)
 
 _encode = msgspec.json.Encoder().encode
 _NOTHING: tuple[object, ...] = (None, "", [], ())
@@ -121,6 +129,13 @@ def key_of(ref: MessageRef, chat: str, phones_at: str) -> dict[str, Any]:
     """An earlier message of a chat, as Baileys names it."""
     key: dict[str, Any] = {"remoteJid": chat, "fromMe": ref.from_me, "id": ref.id}
     return key | ({"participant": ref.participant.jid(phones_at)} if ref.participant else {})
+
+
+def words_alone(content: Content) -> str | None:
+    """The words of a plain text, which is nearly all that is ever sent; None if anything else is to be said."""
+    if type(content) is not TextContent or content.reply_to is not None or content.mentions:
+        return None
+    return content.text
 
 
 def said(**fields: Any) -> dict[str, Any]:

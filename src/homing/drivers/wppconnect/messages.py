@@ -4,7 +4,7 @@ library fetches what is no `data:` URL before it looks on its disk (sender.layer
 
 from typing import Any, assert_never
 
-from homing.drivers.contents import Told, beyond, file_name_of, jids, said, serialised, url_of
+from homing.drivers.contents import Told, beyond, file_name_of, jids, said, serialised, url_of, words_alone
 from homing.model.sends.addresses import Address, AddressKind
 from homing.model.sends.calls import OutgoingText
 from homing.model.sends.content import (
@@ -43,6 +43,8 @@ def told_of(message: OutgoingText) -> Told:
     """The path is what stands behind the session. Raises Unsendable."""
     content, recipient = message.said, message.recipient
     chat, about = recipient.jid(PHONES_AT), chat_of(recipient)
+    if (words := words_alone(content)) is not None:
+        return Told("send-message", {**about, "message": words})
 
     def answering(ref: MessageRef | None) -> str | None:
         return serialised(ref, chat, PHONES_AT) if ref is not None else None
