@@ -21,6 +21,7 @@ from homing.decide.moves.rules import MovePolicy
 from homing.decide.reports.speakers import ASKS_FOR_ITS_SESSIONS
 from homing.decide.sending.admission import AdmissionPolicy
 from homing.decide.sending.recovery import SendPolicy
+from homing.decide.sending.uploads import MIB, UploadPolicy
 from homing.decide.starting.restoring import RestoringPolicy
 from homing.decide.work import cron
 from homing.model.fleet import InstanceUrl
@@ -169,6 +170,8 @@ class Settings(BaseSettings):
     homing_media_days: float = Field(default=7.0, gt=0, le=3650, description="how long a file is kept")
     homing_media_limits: str = Field(default="", description="MiB of each type, such as image=16,document=100")
     homing_media_fetch_timeout: float = Field(default=60.0, gt=0, le=600, description="seconds")
+    homing_upload_slowest: float = Field(default=1.0, gt=0, le=10_000, description="MiB/s; slower ones are given up")
+    homing_uploads_per_instance: int = Field(default=4, ge=2, le=1_000, description="large files to one at a time")
     homing_inbound_link_time: float = Field(
         default=86_400.0,
         gt=0,
@@ -190,6 +193,7 @@ class Settings(BaseSettings):
     homing_old_secrets: str = Field(default="", repr=False, description="that the audit log was chained with; a list")
     homing_audit_days: float = Field(default=365.0, ge=0, description="how long the audit log is kept; 0: for ever")
     homing_idempotency_hours: float = Field(default=24.0, gt=0)
+    homing_retry_hours: float = Field(default=72.0, ge=0)
 
     # The outbox: messages that were accepted.
     homing_outbox_lanes: int = Field(default=64, ge=1, le=1_000, description="accounts dispatched for at once")
@@ -331,6 +335,7 @@ class Settings(BaseSettings):
             retry_delay_s=self.whatsapp_retry_delay / 1000,
             patience_s=self.whatsapp_timeout,
             rediscover=self.whatsapp_enable_rediscovery,
+            uploads=UploadPolicy(self.homing_upload_slowest * MIB, self.homing_uploads_per_instance),
         )
 
     @property

@@ -1,5 +1,7 @@
 """Small fleets for the suites of the store."""
 
+from datetime import datetime
+
 from homing.model.fleet import (
     Account,
     AccountUuid,
@@ -15,6 +17,7 @@ from homing.model.fleet import (
     Takeover,
     WorkspaceId,
 )
+from homing.model.sends.messages import MessageRecord, MessageState
 from homing.ports import Directory, NewAccount
 
 ONE = WorkspaceId(1)
@@ -48,6 +51,25 @@ async def placed_account(directory: Directory, number: int, url: InstanceUrl = A
     found = await directory.account(None, id=account.id)
     assert found is not None
     return found
+
+
+def unknown_send(number: int = 1, *, at: datetime, text: str = "hello") -> MessageRecord:
+    """The record of a send through `account-1` whose reply did not come."""
+    return MessageRecord(
+        uuid=f"0190-{number}",
+        workspace_id=ONE,
+        account_uuid=AccountUuid("account-1"),
+        message_id=f"3EB0{number:04}",
+        recipient_phone="62811",
+        text=text,
+        state=MessageState.UNKNOWN,
+        code=None,
+        reason="the reply did not come",
+        attempts=2,
+        instance_url=A,
+        created_at=at,
+        updated_at=at,
+    )
 
 
 def change(

@@ -56,9 +56,16 @@ class Lane:
 async def claim(
     outbox: SqlOutbox, work: SqlWork, account: AccountUuid = ACCOUNT, *, owner: str = "gw1", lease_s: float = 30
 ) -> Lane:
-    jobs = await work.claim(KIND, owner=owner, limit=100, lease_s=lease_s)
-    [job] = [each for each in jobs if each.payload["account"] == account]
-    return Lane(outbox, LaneClaim(job.id, job.fence, account, WorkspaceId(job.payload["workspace"])))
+    lanes = await claim_all(outbox, work, owner=owner, lease_s=lease_s)
+    [lane] = [each for each in lanes if each.claim.account_uuid == account]
+    return lane
+
+
+async def claim_all(outbox: SqlOutbox, work: SqlWork, *, owner: str = "gw1", lease_s: float = 30) -> list[Lane]:
+    """All lanes that have something to do, as one gateway takes them."""
+    of = [(job, job.payload) for job in await work.claim(KIND, owner=owner, limit=100, lease_s=lease_s)]
+    claims = [LaneClaim(job.id, job.fence, AccountUuid(at["account"]), WorkspaceId(at["workspace"])) for job, at in of]
+    return [Lane(outbox, each) for each in claims]
 
 
 async def accepted(outbox: SqlOutbox, *messages: NewMessage) -> list[str]:

@@ -8,6 +8,7 @@ from sqlalchemy import func, select, update
 from vaults import KEY, LOGIN, ONE, TWO, opened, reserved, saved, unsent, vault_of
 
 from homing.model.instances.vault import (
+    SENT,
     Committed,
     Grant,
     Holder,
@@ -205,3 +206,20 @@ async def test_told_messages_are_forgotten_when_whatsapp_offers_them_no_more(
     told = update(inbox).where(inbox.c.told_at.is_not(None)).values(told_at=inbox.c.arrived_at)
     await database.write(lambda c: c.execute(told))
     assert (await house.prune(keep_s=0, limit=10), await kept()) == (1, 1)
+
+
+async def test_what_was_sent_is_forgotten_after_a_while_and_no_other_key_is(
+    vault: SqlVault, database: Database
+) -> None:
+    grant = await opened(vault)
+    sent = [SessionKey(SENT, f"3EB0{number}", b"what it said") for number in range(5)]
+    await committed(vault, grant, RATCHET, *sent)
+    house = SqlReservations(database)
+    assert await house.forget_sent(keep_s=60, limit=10) == 0
+    aged = update(session_keys).values(updated_at=database.instant(-120))
+    await database.write(lambda c: c.execute(aged))
+    await committed(vault, grant, SessionKey(SENT, "3EB00", b"sealed anew"))
+    assert await house.forget_sent(keep_s=60, limit=3) == 3
+    assert await house.forget_sent(keep_s=60, limit=3) == 1
+    assert await vault.keys("s", SENT, [f"3EB0{number}" for number in range(5)]) == {"3EB00": b"sealed anew"}
+    assert await vault.keys("s", RATCHET.kind, [RATCHET.id]) == {RATCHET.id: RATCHET.value}

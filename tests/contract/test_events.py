@@ -296,6 +296,22 @@ async def test_an_unknown_send_is_settled_whichever_is_stored_first(
     assert found.reason.endswith(f"(event {taken.event_id})")
 
 
+async def test_how_many_reports_may_tell_of_a_send_costs_no_more_statements(
+    store: Store, messages: SqlMessages, directory: SqlDirectory, statements: list[str]
+) -> None:
+    """Whoever records it has the turn, and all who store reports wait."""
+    account = await placed_account(directory, 1)
+    taken: list[int] = []
+    for many, uuid in ((1, "0190-1"), (20, "0190-2")):
+        for n in range(many):
+            other = {"message": {"id": f"3EB0{uuid}{n}", "to": "62811801641@c.us", "body": f"another {n}"}}
+            await store.take(Report("message_sent", other, S, A))
+        before = len(statements)
+        await messages.record(unknown(store.clock, account.uuid, uuid, message_id=f"3EB0AA{uuid}"))
+        taken.append(len(statements) - before)
+    assert taken[0] == taken[1] <= 12
+
+
 async def test_a_send_recorded_while_its_report_is_being_stored_is_settled(
     store: Store,
     messages: SqlMessages,

@@ -76,6 +76,25 @@ async def test_what_several_gateways_heard_adds_up(
     assert [each.hour for each in (await hearings.hours([ONE], since=0))[ONE]] == [100, 101]
 
 
+async def test_what_was_heard_of_many_sessions_is_noted_by_as_few_statements_as_of_one(
+    hearings: SqlHearings, directory: SqlDirectory, clock: SteppedClock, statements: list[str]
+) -> None:
+    """Another gateway that notes waits for the rows meanwhile."""
+    now, many = clock.now(), [await connected(directory, number) for number in range(1, 31)]
+    nowhere = SessionId("session-nowhere")
+    for round_ in (1, 2):
+        of = {session: nth for nth, session in enumerate(many)}
+        news = [HeardNews(each, now, {100: (of[each], 60.0 * round_)}, sent=1, unacknowledged=(now,)) for each in of]
+        before = len(statements)
+        await hearings.note([*reversed(news), HeardNews(nowhere, now, {7: (1, 0.0)})])
+        assert len(statements) - before <= 6, "with BEGIN and COMMIT, where they are seen"
+    cases = {each.session_id: each for each in await hearings.cases()}
+    assert [cases[each].unacknowledged for each in many] == [(now,)] * 30
+    found = await hearings.hours([*many, nowhere], since=0)
+    assert [found[each] for each in many] == [[HeardHour(100, 2 * nth, 120.0)] for nth in range(30)]
+    assert found[nowhere] == [HeardHour(7, 2, 0.0)]
+
+
 async def test_an_acknowledgement_ends_what_was_unacknowledged_before_it_and_nothing_after(
     hearings: SqlHearings, directory: SqlDirectory, clock: SteppedClock
 ) -> None:

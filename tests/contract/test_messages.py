@@ -3,31 +3,16 @@
 from dataclasses import replace
 
 import pytest
-from fleets import ONE, TWO, A
+from fleets import ONE, TWO, unknown_send
 
 from clocks import SteppedClock
-from homing.model.fleet import AccountUuid
 from homing.model.sends.messages import MessageRecord, MessageState
 from homing.store.sends.messages import SqlMessages
 
 
 @pytest.fixture
 def record(clock: SteppedClock) -> MessageRecord:
-    return MessageRecord(
-        uuid="0190-1",
-        workspace_id=ONE,
-        account_uuid=AccountUuid("account-1"),
-        message_id="3EB0AA",
-        recipient_phone="62811",
-        text="Halo 👋\nsecond line",
-        state=MessageState.UNKNOWN,
-        code=None,
-        reason="the reply did not come",
-        attempts=2,
-        instance_url=A,
-        created_at=clock.now(),
-        updated_at=clock.now(),
-    )
+    return unknown_send(at=clock.now(), text="Halo 👋\nsecond line")
 
 
 async def test_a_record_reads_back_as_it_was_written(messages: SqlMessages, record: MessageRecord) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from homing.ports import StoreUnavailable
+from homing.ports import RowRefused, StoreUnavailable
 from homing.store.db.batcher import Together
 
 pytestmark = pytest.mark.virtual
@@ -61,6 +61,12 @@ async def test_a_store_that_is_away_is_not_asked_for_each_of_them() -> None:
     results = await asyncio.gather(*(together(each) for each in (1, 2, 3)), return_exceptions=True)
     assert [type(each) for each in results] == [StoreUnavailable] * 3
     assert do.batches[-1] == [1, 2, 3]
+
+
+async def test_one_that_the_store_refuses_keeps_nothing_from_the_others() -> None:
+    together = Together(Doubling(unbearable=frozenset({2}), error=RowRefused))
+    results = await asyncio.gather(*(together(each) for each in (1, 2, 3)), return_exceptions=True)
+    assert (results[0], type(results[1]), results[2]) == (2, RowRefused, 6)
 
 
 async def test_one_who_went_away_is_not_missed() -> None:

@@ -324,5 +324,6 @@ def test_every_fault_has_its_meaning_for_the_instance(phase: Phase | None) -> No
         Phase.UNAUTHORISED: ANSWERED,
         Phase.PATH_NOT_FOUND: None,
         Phase.NOT_ATTEMPTED: None,
+        Phase.CUT_SHORT: None,
     }
     assert signal == expected.get(phase, signal)

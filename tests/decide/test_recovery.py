@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from homing.decide.sending import failures, recovery
 from homing.decide.sending.recovery import Finish, Look, SendPolicy, Step, Try
+from homing.decide.sending.uploads import UploadPolicy
 from homing.model.fleet import Epoch, InstanceUrl
 from homing.model.sends.faults import Fault, Phase
 from homing.model.sends.sending import (
@@ -273,3 +274,17 @@ def test_what_an_earlier_gateway_may_have_sent_ends_as_unknown() -> None:
 @given(happened=happenings)
 def test_no_step_begins_after_the_deadline(happened: Sequence[Happening]) -> None:
     assert isinstance(step(*happened, now_s=10.0), Finish)
+
+
+@pytest.mark.parametrize("chooses_id", [True, False])
+def test_an_attempt_with_a_file_may_take_as_long_as_its_bytes_at_the_slowest_rate(chooses_id: bool) -> None:
+    policy = SendPolicy(patience_s=30.0, uploads=UploadPolicy(slowest_bytes_s=1_000_000))
+
+    def within_s(file_bytes: int | None) -> float:
+        return recovery.attempt_timeout_s(
+            now_s=0.0, deadline_s=10.0, policy=policy, chooses_id=chooses_id, file_bytes=file_bytes
+        )
+
+    assert within_s(0) == 30.0
+    assert within_s(64_000_000) == 94.0
+    assert within_s(None) == (4.0 if chooses_id else 30.0)

@@ -107,6 +107,15 @@ async def test_what_is_larger_than_files_may_be_is_not_read_to_its_end(there: Th
             raise MediaUnavailable(str(answer))
 
 
+@pytest.mark.parametrize("family", GIVE_FILES)
+async def test_no_file_is_asked_for_with_a_key_that_no_header_can_carry(family: str) -> None:
+    async with served(family, "geheim\r\nX-Other: 1") as there:
+        there.add(paired=True)
+        answer = await read(there, told(there))
+        assert isinstance(answer, Fault) and answer.phase is Phase.UNAUTHORISED
+        assert "geheim" not in str(answer)
+
+
 async def test_whoever_leaves_early_leaves_nothing_open(there: There) -> None:
     session = SessionId(there.name)
     async with there.driver.file(there.url, session, told(there), most_bytes=MOST, timeout_s=10) as answer:

@@ -416,7 +416,7 @@ async def test_a_file_in_base64_is_read_while_it_goes_out(gateway: Gateway, fami
 async def test_a_file_that_ends_too_early_is_surely_not_sent(gateway: Gateway, family: str, file: File) -> None:
     answer = await sent(gateway, family, CONTENTS[MessageType.IMAGE], file=file)
     assert isinstance(answer, Fault)
-    assert answer.phase is Phase.UNAVAILABLE
+    assert answer.phase is Phase.CUT_SHORT
     assert gateway.heard == []
 
 

@@ -42,6 +42,17 @@ def test_who_joined_without_a_key_has_none_and_one_in_the_settings_counts() -> N
     assert known({A: "written", B: "too"}).own() == {A: "written", B: "too"}
 
 
+def test_a_key_is_shown_as_soon_as_it_is_known_and_no_longer_than_it_is() -> None:
+    keys = ShownKeys({}, "shared", made)
+    assert keys.get(A, "shared") == keys.shown_to(A) == "shared"
+    keys.know({A: Instance(1, A, key_salt="salt"), B: Instance(2, B)})
+    assert keys.get(A, "shared") == keys.shown_to(A) == keys[A] == own_key(b"secret", A, "salt")
+    keys.hold(B, "given by hand")
+    assert keys.get(B, "shared") == keys.shown_to(B) == "given by hand"
+    keys.know({A: Instance(1, A)})
+    assert (keys.shown_to(A), keys.shown_to(B)) == ("shared", "shared")
+
+
 class Guarded:
     """A driver whose instances take one key."""
 

@@ -4,11 +4,13 @@
 """
 
 import asyncio
+import hashlib
 import json
 import os
 import signal
 import sys
 from asyncio.subprocess import PIPE
+from base64 import b64encode
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from pathlib import Path
@@ -20,8 +22,9 @@ import pytest
 
 from homing.decide.fleet.leases import LeasePolicy
 from homing.imports import baileys_folder
-from homing.instance.engine import FrameRefused, Inbound, Label
+from homing.instance.engine import FileGone, FrameRefused, Inbound, Label, Uploaded
 from homing.instance.engines.baileys import installing
+from homing.instance.engines.baileys.encrypted_files import FILE_KINDS
 from homing.instance.engines.baileys.engine import BaileysEngine
 from homing.instance.engines.baileys.packing import packed_rows
 from homing.instance.engines.baileys.sidecar import Sidecar, SidecarCommand
@@ -39,8 +42,11 @@ from homing.model.sends.addresses import Address
 from homing.model.sends.content import (
     ContactContent,
     EditContent,
+    KeptMedia,
     LocationContent,
+    MediaContent,
     MessageRef,
+    MessageType,
     PollContent,
     ReactionContent,
     RevokeContent,
@@ -202,6 +208,7 @@ async def world(
     world = World(installed, tmp_path)
     await world.begin()
     monkeypatch.setenv("HOMING_TEST_WHATSAPP_ROOT", world.whatsapp["root_key"])
+    monkeypatch.setenv("NODE_EXTRA_CA_CERTS", world.whatsapp["ca"])
     yield world
     await world.end()
 
@@ -430,7 +437,7 @@ CONTENTS = [
 async def test_whatever_the_engine_declares_that_it_sends_is_read_by_a_phone(world):
     one = await world.paired()
     assert isinstance(await one.say(0), EngineSent)
-    assert {content.type for content, _, _ in CONTENTS} == one.engine.capabilities.sends
+    assert {content.type for content, _, _ in CONTENTS} | FILE_KINDS == one.engine.capabilities.sends
     for number, (content, _, _) in enumerate(CONTENTS, 1):
         told = content_json.written(content)
         message = Message(f"3EB0{number:018X}", "628222", words_of(content), told)
@@ -440,6 +447,103 @@ async def test_whatever_the_engine_declares_that_it_sends_is_read_by_a_phone(wor
     about = {line["kind"]: line.get("about") for line in shown}
     assert about["reaction"] == about["edit"] == about["revoke"] == TO_A_PHONE.id
     assert await world.ledger("undecryptable") == []
+
+
+KINDS_OF_FILES = [
+    (MessageType.IMAGE, "image/jpeg", "image", "a caption"),
+    (MessageType.VIDEO, "video/mp4", "video", "a caption"),
+    (MessageType.DOCUMENT, "application/pdf", "document", "a caption"),
+    (MessageType.AUDIO, "audio/mpeg", "audio", ""),
+    (MessageType.VOICE, "audio/ogg", "audio", ""),
+    (MessageType.STICKER, "image/webp", "sticker", ""),
+]
+
+
+async def in_pieces(data: bytes) -> AsyncIterator[bytes]:
+    for at in range(0, len(data), 100_000):
+        yield data[at : at + 100_000]
+
+
+async def give(one: Holder, number: int, data: bytes, kind: MessageType, mime: str, to: str, **more: Any) -> Any:
+    """As the instance's API does: WhatsApp has the file before the message is reserved."""
+    given = await one.host.upload("s1", in_pieces(data), kind)
+    assert isinstance(given, Uploaded)
+    kept = KeptMedia("1", given.sha256, len(data), mime)
+    told = content_json.written(MediaContent(kind, kept, file_name="a file.bin", **more))
+    return await one.host.send("s1", Message(f"3EB0{number:018X}", to, more.get("caption", ""), told, given.reference))
+
+
+async def test_files_of_every_kind_are_opened_by_a_phone_with_the_bytes_that_were_sent(world):
+    one = await world.paired()
+    files = [os.urandom(size) for size in (1, 1_000, 65_536, 300_000, 2_000_000, 17)]
+    for number, (data, (kind, mime, _, caption)) in enumerate(zip(files, KINDS_OF_FILES, strict=True)):
+        more = {"caption": caption} if caption else {}
+        sent = await give(one, number, data, kind, mime, "628222", reply_to=TO_A_PHONE, **more)
+        assert isinstance(sent, EngineSent), (kind, sent)
+    shown = [line for line in await world.ledger("shown") if line["recipient"] == "628222"]
+    assert [line.get("file_broken") for line in shown] == [None] * len(files)
+    assert [line["file_sha256"] for line in shown] == [hashlib.sha256(data).hexdigest() for data in files]
+    assert [(line["kind"], line["text"]) for line in shown] == [(kind, words) for _, _, kind, words in KINDS_OF_FILES]
+    assert shown[4]["file_mime_type"] == "audio/ogg; codecs=opus" and shown[2]["file_name"] == "a file.bin"
+
+
+async def test_a_file_for_a_group_is_opened_by_its_members(world):
+    one = await world.paired()
+    group = (await world.tell("group", members=["628111", "628222", "628333"], subject="files"))["group"]
+    data = os.urandom(5_000)
+    assert isinstance(await give(one, 1, data, MessageType.IMAGE, "image/jpeg", group), EngineSent)
+    shown = [line for line in await world.ledger("shown") if not line["own_copy"]]
+    assert {line["recipient"]: line["file_sha256"] for line in shown} == dict.fromkeys(
+        ("628222", "628333"), hashlib.sha256(data).hexdigest()
+    )
+
+
+async def test_a_file_that_a_phone_sends_is_read_by_whoever_holds_the_session_and_never_in_part(world):
+    one = await world.paired()
+    data = os.urandom(700_000)
+    told = {"from": "628222", "to": "628111", "kind": "image", "mime_type": "image/jpeg", "text": "look"}
+    await world.tell("write", **told, file=b64encode(data).decode())
+    await eventually(lambda: one.heard() == ["look"])
+    [event] = [each for each in one.events if isinstance(each, MessageReceived)]
+    assert event.file is not None and event.file.mime_type == "image/jpeg"
+    assert await fetched(one, event.file.reference) == data
+    await one.kill()
+    other = world.holder("b")
+    await other.up()
+    assert await fetched(other, event.file.reference) == data
+    await world.tell("forget-files")
+    with pytest.raises(FileGone):
+        await fetched(other, event.file.reference)
+
+
+async def test_a_recipient_who_could_not_read_a_message_gets_it_from_whoever_holds_the_session_then(world):
+    one = await world.paired()
+    assert isinstance(await one.say(0), EngineSent)
+    await world.tell("write", **{"from": "628222", "to": "628111", "text": "go on"})
+    await eventually(lambda: one.heard() == ["go on"])
+    await world.tell("phone", phone="628222", online=False)
+    data = os.urandom(4_000)
+    assert isinstance(await one.say(1), EngineSent)
+    assert isinstance(await give(one, 2, data, MessageType.IMAGE, "image/jpeg", "628222", caption="look"), EngineSent)
+    await one.kill()
+    other = world.holder("b")
+    await other.up()
+    await world.tell("forget-sessions", phone="628222")
+    await world.tell("phone", phone="628222", online=True)
+
+    async def are_read() -> bool:
+        return (await world.read()) == ["text 0", "text 1", "look"]
+
+    await eventually(are_read)
+    assert len(await world.ledger("undecryptable")) >= 2, "they could not be read at first"
+    [shown] = [line for line in await world.ledger("shown") if line["kind"] == "image" and not line["own_copy"]]
+    assert shown["file_sha256"] == hashlib.sha256(data).hexdigest()
+
+
+async def fetched(holder: Holder, reference: str) -> bytes:
+    pieces = holder.host.download("s1", reference)
+    assert isinstance(pieces, AsyncIterator)
+    return b"".join([piece async for piece in pieces])
 
 
 async def test_a_group_is_written_to_under_one_key_which_the_next_holder_goes_on_with(world):

@@ -12,7 +12,7 @@ import pytest
 from homing.decide.outbox.endings import CHAT_WAITS_S
 from homing.flows.background.worker import Duty, Worker
 from homing.flows.outbox.chat_turns import ChatTurns
-from homing.flows.outbox.lanes import KIND, PATIENCE, Lanes
+from homing.flows.outbox.lanes import KIND, PATIENCE, STEPS_AT_ONCE, Lanes
 from homing.model.fleet import Account, Capabilities, SessionId, SessionStatus
 from homing.model.sends import content_json
 from homing.model.sends.addresses import Address, AddressKind
@@ -300,3 +300,32 @@ async def test_two_gateways_share_the_lanes_and_say_everything_once() -> None:
         await one.all_in(uuids, MessageState.SENT)
         said = [text for _, text in one.bench.world.ledger]
         assert len(said) == len(set(said)) == 40
+
+
+class BusyOutbox:
+    """An outbox each of whose steps takes its time. `most`: how many it was given at once."""
+
+    def __init__(self) -> None:
+        self.steps: list[LaneStep] = []
+        self.at_once = self.most = 0
+
+    async def advance(self, step: LaneStep) -> Advance:
+        self.steps.append(step)
+        self.at_once += 1
+        self.most = max(self.most, self.at_once)
+        await asyncio.sleep(0.1)
+        self.at_once -= 1
+        return Advance((), None, over=True)
+
+
+async def test_a_backlog_in_many_lanes_leaves_the_connections_of_the_store_to_others() -> None:
+    async with world() as one:
+        busy, made = BusyOutbox(), one.bench
+        outbox: Any = busy
+        lanes = Lanes(outbox, made.sending, made.routes, ChatTurns(10.0), made.clock, made.entropy)
+        uuid = await one.accept("hello")
+        [claimed] = await made.work.claim(KIND, owner="me", limit=1, lease_s=60.0)
+        jobs = [replace(claimed, payload=claimed.payload | {"account": f"{uuid} {n}"}) for n in range(40)]
+        await asyncio.gather(*(lanes.work(job) for job in jobs))
+        assert len(busy.steps) == 40
+        assert 1 < busy.most <= STEPS_AT_ONCE

@@ -11,7 +11,7 @@ from homing.flows.sending.send_records import Recorder
 from homing.model.fleet import AccountUuid
 from homing.model.sends.messages import MessageRecord, MessageState
 from homing.model.sends.sending import Text, Unknown
-from homing.ports import StoreUnavailable
+from homing.ports import RowRefused, StoreUnavailable
 from tests.flows.worlds import A, W, bench
 
 pytestmark = pytest.mark.virtual
@@ -22,11 +22,14 @@ class AwayStore:
 
     def __init__(self) -> None:
         self.is_away = True
+        self.refused: set[str] = set()
         self.rows: list[MessageRecord] = []
 
     async def record(self, message: MessageRecord) -> None:
         if self.is_away:
             raise StoreUnavailable("it is away")
+        if message.uuid in self.refused:
+            raise RowRefused("no column holds it")
         self.rows.append(message)
 
 
@@ -52,6 +55,23 @@ async def test_what_the_store_did_not_take_is_written_in_its_order_as_soon_as_it
         assert [(row.uuid, row.state) for row in store.rows] == [(each, MessageState.UNKNOWN) for each in "123"]
         await asyncio.sleep(5)
         assert len(store.rows) == 3
+        writing.cancel()
+
+
+async def test_a_record_that_the_store_refuses_is_named_and_keeps_none_waiting_behind_it() -> None:
+    async with bench(A) as it:
+        store = AwayStore()
+        recorder = Recorder(store, it.clock)  # type: ignore[arg-type]
+        await recorded(recorder, ["1", "2", "3"])
+        store.is_away, store.refused = False, {"1", "4"}
+        writing = asyncio.ensure_future(recorder.run())
+        with capture_logs() as lines:
+            await recorded(recorder, ["4"])
+            await asyncio.sleep(2)
+        assert [row.uuid for row in store.rows] == ["2", "3"]
+        assert [line["message_uuid"] for line in lines if line["log_level"] == "error"] == ["4", "1"]
+        await asyncio.sleep(5)
+        assert len(store.rows) == 2
         writing.cancel()
 
 

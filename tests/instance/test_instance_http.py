@@ -4,12 +4,15 @@ import asyncio
 import io
 import time
 from dataclasses import replace
+from types import SimpleNamespace
 
 import aiohttp
 import pytest
-from stores import BRIEF, QUICK
+from stores import BRIEF, KEY, QUICK
 
+from homing.drivers.http.wire import Wire
 from homing.instance.api.http import BODY_MAX_BYTES
+from homing.lab.chaos.stage import Stage, StageOrder
 from homing.model.sends.addresses import Address, AddressKind
 from homing.model.sends.content import MessageRef, MessageType
 from homing.model.sends.signs import ReadSign, TypingSign
@@ -549,3 +552,29 @@ async def test_latency_is_added(fleet):
     begun = time.monotonic()
     await one.get("/api/sessions")
     assert time.monotonic() - begun >= 0.049
+
+
+# Who reaches it
+
+
+async def test_only_answers_to_gateways_say_that_gateways_reach_it(fleet):
+    one, beside, gateway = await fleet.instance(), Wire(agent="kube-probe/1.31"), Wire()
+    try:
+        for reply in [await beside.call("GET", one.url, "/health/live", timeout_s=5) for _ in range(2)]:
+            assert (reply.status, one.instance.host.lease.answered_ago_s()) == (200, None)
+        assert (await gateway.call("GET", one.url, "/health", timeout_s=5)).status == 200
+        assert one.instance.host.lease.answered_ago_s() < 5
+    finally:
+        await beside.close()
+        await gateway.close()
+
+
+async def test_who_looks_on_in_a_trial_of_faults_is_no_gateway(fleet):
+    """Else an instance that nothing reaches is taken for one that others reach, as often as its list is looked at."""
+    one, demo = await fleet.instance(), SimpleNamespace(secrets=SimpleNamespace(instance_api_key=KEY))
+    stage = Stage(StageOrder(), demo, None, None, None, {}, {one.url: one.url}, [], {})
+    try:
+        assert await stage.listed(one.url) == {}
+        assert one.instance.host.lease.answered_ago_s() is None
+    finally:
+        await stage.wire.close()

@@ -77,7 +77,7 @@ class GatewayDriver(ABC):
         self._wire = wire
         self._api_keys = api_keys if api_keys is not None else {}
         self._default_api_key = default_api_key
-        self._shown: dict[tuple[str, bool], Mapping[str, str]] = {}
+        self._shown: dict[tuple[object, ...], Mapping[str, str]] = {}
         self._versions: dict[InstanceUrl, tuple[str | None, float]] = {}
         self._starts: WeakValueDictionary[tuple[InstanceUrl, SessionId], asyncio.Lock] = WeakValueDictionary()
 
@@ -295,11 +295,9 @@ class GatewayDriver(ABC):
         body_limit_bytes: int,
         hidden: Sequence[str | None] = (),
     ) -> Reply | Fault:
-        sent = self._shown_to(instance, is_typed=body is not None)
-        if headers:
-            sent = {**sent, **headers} if sent is not None and _can_be_sent(headers) else None
-        if sent is None:
-            return Fault(Phase.UNAUTHORISED, "our API key holds characters that no header can carry; nothing was sent")
+        sent = self._shown_to(instance, headers, is_typed=body is not None)
+        if isinstance(sent, Fault):
+            return sent
         reply = await self._wire.call(
             method,
             instance,
@@ -314,18 +312,22 @@ class GatewayDriver(ABC):
         unshown = [each for each in hidden if each]
         return self.fault_of(reply, (*self.secrets(instance), *_credentials(sent), *unshown))
 
-    def _shown_to(self, instance: InstanceUrl, *, is_typed: bool) -> Mapping[str, str] | None:
-        """What every call shows of who we are; None where the key holds what no header can. It is written once for each
-        key: nearly all calls are sends under the same few."""
+    def _shown_to(
+        self, instance: InstanceUrl, headers: Mapping[str, str] | None, *, is_typed: bool
+    ) -> Mapping[str, str] | Fault:
+        """What a call shows of who we are, and the headers of its own. It is written once for each key and session:
+        nearly all calls are sends under the same few."""
         key = self.key(instance)
-        shown = self._shown.get((key, is_typed))
+        shows = (key, is_typed, *headers.items()) if headers else (key, is_typed)
+        shown = self._shown.get(shows)
         if shown is None:
-            proof = self.key_headers(key)
-            if not _can_be_sent(proof):
-                return None
+            shown = {**self.key_headers(key), **(_JSON if is_typed else {}), **(headers or {})}
+            if not _can_be_sent(shown):
+                words = "our API key holds characters that no header can carry; nothing was sent"
+                return Fault(Phase.UNAUTHORISED, words)
             if len(self._shown) >= _INSTANCES:
                 self._shown.clear()
-            shown = self._shown[key, is_typed] = {**proof, **_JSON} if is_typed else proof
+            self._shown[shows] = shown
         return shown
 
     @asynccontextmanager
@@ -344,11 +346,13 @@ class GatewayDriver(ABC):
         if not isinstance(self._wire, Fetches):
             yield self.cannot("give files out over this wire")
             return
-        sent = {**self.key_headers(self.key(instance)), **(headers or {})}
+        sent = self._shown_to(instance, headers, is_typed=told is not None)
+        if isinstance(sent, Fault):
+            yield sent
+            return
         body = None if told is None else msgspec.json.encode(told)
-        typed = sent if body is None else {**sent, **_JSON}
         async with self._wire.fetch(
-            method, instance, path, body=body, headers=typed, timeout_s=left_s(until), body_limit_bytes=most_bytes
+            method, instance, path, body=body, headers=sent, timeout_s=left_s(until), body_limit_bytes=most_bytes
         ) as answer:
             if isinstance(answer, Reply):
                 yield self.fault_of(answer, (*self.secrets(instance), *_credentials(sent)))

@@ -1,7 +1,6 @@
 """What drivers share in writing contents down: a request, a file inside of it, a card, the id of an earlier message."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -9,8 +8,18 @@ import msgspec
 from homing.drivers.http.streamed import StreamedBody
 from homing.model.sends.addresses import Address
 from homing.model.sends.calls import MediaSource, OutgoingText
-from homing.model.sends.content import ContactContent, Content, KeptMedia, MediaContent, MessageRef, MessageType
+from homing.model.sends.content import (
+    ContactContent,
+    Content,
+    KeptMedia,
+    MediaContent,
+    MessageRef,
+    MessageType,
+    TextContent,
+)
 
+_encode = msgspec.json.Encoder().encode
+_NOTHING: tuple[object, ...] = (None, "", [], ())
 _MARK = b"\x00"
 """No JSON holds this byte: what stands for a file is found by it, whatever texts are around."""
 _EXTENSIONS = {
@@ -20,14 +29,13 @@ _EXTENSIONS = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
+class Told(msgspec.Struct, frozen=True):
     """One call that sends something."""
 
     path: str
     body: Mapping[str, Any]
     method: str = "POST"
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = {}
 
 
 class InBase64:
@@ -48,6 +56,13 @@ class Unsendable(Exception):
 
 def body_of(told: Mapping[str, Any]) -> bytes | StreamedBody:
     """The JSON body, of which a file is not read yet. Raises UnicodeEncodeError for half a character."""
+    try:
+        return _encode(told)
+    except TypeError:
+        return _around_a_file(told)
+
+
+def _around_a_file(told: Mapping[str, Any]) -> bytes | StreamedBody:
     files: list[InBase64] = []
 
     def insert(value: Any) -> Any:
@@ -116,9 +131,16 @@ def key_of(ref: MessageRef, chat: str, phones_at: str) -> dict[str, Any]:
     return key | ({"participant": ref.participant.jid(phones_at)} if ref.participant else {})
 
 
+def words_alone(content: Content) -> str | None:
+    """The words of a plain text, which is nearly all that is ever sent; None if anything else is to be said."""
+    if type(content) is not TextContent or content.reply_to is not None or content.mentions:
+        return None
+    return content.text
+
+
 def said(**fields: Any) -> dict[str, Any]:
     """Those fields that say something."""
-    return {name: value for name, value in fields.items() if value not in (None, "", [], ())}
+    return {name: value for name, value in fields.items() if value not in _NOTHING}
 
 
 def vcard(card: ContactContent) -> str:

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from homing.model.fleet import Capabilities
 from homing.model.instances.vault import Login, SessionKey
+from homing.model.sends.content import MessageType
 from homing.model.sends.signs import ChatSign
 from homing.model.sessions.exit_proxies import ExitProxy
 
@@ -24,14 +25,22 @@ class Message:
     """What someone wants said. ``recipient`` is an address as one text; the id is WhatsApp's id of the message.
 
     ``content`` is what it says beyond the text, as ``homing.model.sends.content_json`` writes it down; None for a
-    plain text. ``media_sha256`` is of a file that it has, which was uploaded before.
+    plain text. ``file`` is the reference of a file that it has, which was uploaded before.
     """
 
     message_id: str
     recipient: str
     text: str
     content: Mapping[str, Any] | None = None
-    media_sha256: str | None = None
+    file: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Uploaded:
+    """A file that WhatsApp has: the SHA-256 of its bytes in hex, and what a message of this engine names it by."""
+
+    sha256: str
+    reference: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,8 +224,8 @@ class EngineSession(Protocol):
         With ``phone`` a code to type into that one, where the capability ``typed_codes`` is declared.
         """
 
-    async def upload(self, pieces: AsyncIterator[bytes]) -> str:
-        """Give WhatsApp a file, and the SHA-256 of its bytes in hex. A message that names it may follow."""
+    async def upload(self, pieces: AsyncIterator[bytes], kind: MessageType) -> Uploaded:
+        """Give WhatsApp a file for a message of this kind, which may follow. Raises whatever reading it raises, too."""
 
     def download(self, reference: str) -> AsyncIterator[bytes]:
         """The bytes of a file that a message came with, where ``fetch_files`` is declared. Raises FileGone."""

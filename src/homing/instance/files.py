@@ -1,5 +1,6 @@
 """The files that messages have, read from where the gateway says that they are, piece by piece."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 
 import aiohttp
@@ -20,21 +21,29 @@ class FileUnreadable(Exception):
 
 
 class HttpFiles:
-    """Files over HTTP. The whole of one has ``within_s``; redirects are not followed: the gateway names its own."""
+    """Files over HTTP. Each has ``within_s`` and as long as its bytes take at ``slowest_bytes_s``, and something of it
+    has to come every ``stall_s``. Redirects are not followed: the gateway names its own.
+    """
 
-    def __init__(self, within_s: float = 60.0) -> None:
-        self._within_s = within_s
+    def __init__(self, *, within_s: float = 60.0, slowest_bytes_s: float = 128 * 1024, stall_s: float = 20.0) -> None:
+        self._within_s, self._slowest_bytes_s = within_s, slowest_bytes_s
+        self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=stall_s, sock_read=stall_s)
         self._session: aiohttp.ClientSession | None = None
 
     async def open(self, url: str) -> AsyncIterator[bytes]:
         """The bytes at a URL. Raises FileUnreadable."""
         if self._session is None:
-            self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=self._within_s))
+            self._session = aiohttp.ClientSession(timeout=self._timeout)
+        now_s = asyncio.get_running_loop().time
+        begun_s = now_s()
         try:
             async with self._session.get(url, allow_redirects=False) as answer:
                 if answer.status != 200:
                     raise FileUnreadable(f"the gateway answered {answer.status}")
+                most_s = self._within_s + (answer.content_length or 0) / self._slowest_bytes_s
                 async for piece in answer.content.iter_chunked(PIECE_BYTES):
+                    if now_s() - begun_s > most_s:
+                        raise FileUnreadable(f"it had not come within {most_s:.0f} s")
                     yield piece
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise FileUnreadable(str(error) or type(error).__name__) from error

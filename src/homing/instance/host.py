@@ -11,7 +11,7 @@ from random import Random
 
 import structlog
 
-from homing.instance.engine import Engine, EnginePairingCode
+from homing.instance.engine import Engine, EnginePairingCode, Uploaded
 from homing.instance.lease import LeaseKeeper
 from homing.instance.logins import LoginTurns
 from homing.instance.notify.events import OnHostEvent, Status
@@ -22,6 +22,7 @@ from homing.instance.session.context import SessionContext
 from homing.instance.session.messages import Message, NotConnected, Paused, SendOutcome
 from homing.instance.session.session import HostedSession
 from homing.model.instances.vault import Holder, StaleEpoch
+from homing.model.sends.content import MessageType
 from homing.model.sends.signs import ChatSign
 from homing.ports import Clock, Credentials, StoreUnavailable
 from homing.ports.sessions.exit_proxies import KnowsExitProxies
@@ -209,10 +210,12 @@ class SessionHost:
             return stale
         return await held.send(message)
 
-    async def upload(self, session_id: str, pieces: AsyncIterator[bytes]) -> str | NotConnected | NotFound:
-        """Give WhatsApp a file over the session's connection: the SHA-256 of its bytes, in hex."""
+    async def upload(
+        self, session_id: str, pieces: AsyncIterator[bytes], kind: MessageType
+    ) -> Uploaded | NotConnected | NotFound:
+        """Give WhatsApp a file over the session's connection, for a message of this kind."""
         held = self._sessions.get(session_id)
-        return NotFound() if held is None else await held.upload(pieces)
+        return NotFound() if held is None else await held.upload(pieces, kind)
 
     async def show(self, session_id: str, sign: ChatSign) -> NotConnected | NotFound | None:
         """Show a sign to a chat, over the session's connection."""

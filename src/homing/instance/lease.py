@@ -49,7 +49,7 @@ class Tenants(Protocol):
 class LeaseKeeper:
     """``holder`` is this boot; it is another one after the store declared it ended.
 
-    ``answered_ago_s`` is told with each renewal: since when nobody's call was answered here.
+    ``answered_ago_s`` is told with each renewal: since when no gateway's call was answered here.
     """
 
     def __init__(

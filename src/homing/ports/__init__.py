@@ -60,6 +60,7 @@ from homing.ports.pages import Page as Page
 from homing.ports.proofs import WriteProof as WriteProof
 from homing.ports.refusals import AccountPlaced as AccountPlaced
 from homing.ports.refusals import NameTaken as NameTaken
+from homing.ports.refusals import RowRefused as RowRefused
 from homing.ports.refusals import StoreUnavailable as StoreUnavailable
 from homing.ports.sends.messages import Messages as Messages
 from homing.ports.sends.outbox import LaneLost as LaneLost

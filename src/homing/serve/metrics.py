@@ -94,6 +94,7 @@ _NEVER_LEFT = frozenset(
         Phase.REFUSED,
         Phase.CONNECT_TIMED_OUT,
         Phase.CONNECT_BROKEN,
+        Phase.CUT_SHORT,
     }
 )
 _NO_ANSWER = frozenset(

@@ -93,8 +93,8 @@ DEFECTS: tuple[Defect, ...] = (
         "another-file-than-was-announced",
         "an instance sends whatever bytes are at the address",
         "homing/instance/api/http.py",
-        "        if wanted.sha256 not in (None, sha256):\n",
-        "        if wanted.sha256 == sha256 == None:\n",
+        "        if wanted.sha256 not in (None, given.sha256):\n",
+        "        if wanted.sha256 == given.sha256 == None:\n",
         _INSTANCE,
     ),
 )

@@ -120,4 +120,12 @@ DEFECTS: tuple[Defect, ...] = (
         "                    raise instance_fault(url, answer)\n",
         _GATEWAY,
     ),
+    Defect(
+        "shown-an-old-key",
+        "an instance is shown the key it had before, or none, after its keys changed",
+        "homing/drivers/around/keys.py",
+        "        self._made = made\n        self._changed()\n",
+        "        self._made = made\n",
+        (tests("drivers/test_own_keys.py"),),
+    ),
 )

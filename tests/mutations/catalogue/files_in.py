@@ -5,6 +5,8 @@ from tests.mutations.defect import Defect, tests
 _JUDGED = (tests("decide/test_inbound_media.py"),)
 _DRIVEN = (tests("drivers/test_inbound_files.py"),)
 _SERVED = (tests("serve/test_inbound_files_api.py"),)
+_ENCRYPTED = (tests("instance/test_encrypted_files.py"),)
+_HOSTS = (tests("instance/test_media_hosts.py"),)
 
 DEFECTS: tuple[Defect, ...] = (
     Defect(
@@ -153,5 +155,45 @@ DEFECTS: tuple[Defect, ...] = (
         'for name in ("mimetype", "filename") if name in given}',
         "for name in given}",
         _SERVED,
+    ),
+    Defect(
+        "file-asked-for-with-any-key",
+        "a file is asked for with a key that no header can carry",
+        "homing/drivers/calling.py",
+        "        sent = self._shown_to(instance, headers, is_typed=told is not None)\n",
+        "        sent = {**self.key_headers(self.key(instance)), **(headers or {})}\n",
+        _DRIVEN,
+    ),
+    Defect(
+        "file-not-checked-by-its-code",
+        "a file of which a part was changed or is missing is given out as a whole one",
+        "homing/instance/engines/baileys/encrypted_files.py",
+        "    if len(held) < _MAC_BYTES or not hmac.compare_digest(mac.digest()[:_MAC_BYTES], held):\n",
+        "    if len(held) < _MAC_BYTES:\n",
+        _ENCRYPTED,
+    ),
+    Defect(
+        "reference-opens-to-any-login",
+        "whoever sees the reference of a file can read it, whose ever it is",
+        "homing/instance/engines/baileys/session_files.py",
+        ".derive(identity.encode())",
+        '.derive(b"homing")',
+        _ENCRYPTED,
+    ),
+    Defect(
+        "led-elsewhere-by-whatsapps-hosts",
+        "a host for files leads us anywhere",
+        "homing/instance/engines/baileys/media_hosts.py",
+        "headers=_AS_THE_WEB, allow_redirects=False",
+        "headers=_AS_THE_WEB",
+        _HOSTS,
+    ),
+    Defect(
+        "let-in-by-an-old-word-alone",
+        "once the word that lets us in is too old, no file is sent any more",
+        "homing/instance/engines/baileys/media_hosts.py",
+        "        for anew in (False, True):\n",
+        "        for anew in (False,):\n",
+        _HOSTS,
     ),
 )

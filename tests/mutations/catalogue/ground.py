@@ -9,7 +9,49 @@ _TLS = (tests("drivers/test_tls.py"),)
 _DISKS = (tests("chaos/test_ground.py"),)
 _READY = (tests("flows/test_readiness.py", "contract/test_write_proof.py"),)
 
+_STORM = (tests("contract/test_unknown_storms.py"),)
+
 DEFECTS: tuple[Defect, ...] = (
+    Defect(
+        "each-waits-with-a-connection",
+        "what waits for its turn takes all connections from those who rescue a silent instance's sessions",
+        "homing/store/postgres/engine.py",
+        "asyncio.Semaphore(min(WAIT_IN_LINE, ",
+        "asyncio.Semaphore(max(1_000, ",
+        _STORM,
+    ),
+    Defect(
+        "poison-takes-its-batch-along",
+        "a row that the database refuses keeps all from being written that come with it",
+        "homing/store/db/batcher.py",
+        "    return isinstance(error, StoreUnavailable) and not isinstance(error, RowRefused)\n",
+        "    return isinstance(error, StoreUnavailable)\n",
+        (*_STORM, tests("contract/test_together.py")),
+    ),
+    Defect(
+        "refused-is-away",
+        "what the database refuses is taken for a database that is away",
+        "homing/store/db/failures.py",
+        "    kind = RowRefused if speaks_of_what_was_given(error) else StoreUnavailable\n",
+        "    kind = StoreUnavailable\n",
+        _STORM,
+    ),
+    Defect(
+        "refused-record-stands-in-the-way",
+        "a record that the database refuses keeps all from being written that were held back after it",
+        "homing/flows/sending/send_records.py",
+        "        except RowRefused as error:\n            _refused(row, error)\n        self._held_back.popleft()\n",
+        "        except NotImplementedError:\n            pass\n        self._held_back.popleft()\n",
+        (tests("flows/test_send_records.py"),),
+    ),
+    Defect(
+        "a-question-for-each-report",
+        "recording an unknown send asks once for each report that could tell of it, while all others wait",
+        "homing/store/sends/unknown_sends.py",
+        "    known = _accounted_for(connection, record.account_uuid, [sign for _, sign in signs])\n",
+        "    known = {one for _, sign in signs for one in _accounted_for(connection, record.account_uuid, [sign])}\n",
+        (tests("contract/test_events.py"),),
+    ),
     Defect(
         "any-server-will-do",
         "a connection is taken though its server takes no writes",

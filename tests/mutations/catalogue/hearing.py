@@ -15,6 +15,14 @@ _REMINDED = (tests("flows/test_receivers.py"),)
 
 DEFECTS: tuple[Defect, ...] = (
     Defect(
+        "noted-one-by-one",
+        "what was heard of many sessions is noted with statements for each",
+        "homing/store/records/hearing.py",
+        "_NOTED_AT_ONCE = 500\n",
+        "_NOTED_AT_ONCE = 1\n",
+        _KEPT,
+    ),
+    Defect(
         "quiet-accounts-judged",
         "a silence counts in hours in which next to nothing comes",
         "homing/decide/hearing/baseline.py",

@@ -182,4 +182,12 @@ DEFECTS: tuple[Defect, ...] = (
         "            await self._outbox.change_batch(None, new.id, BatchState.RUNNING, '')\n            raise\n",
         (tests("serve/test_bulk_api.py"),),
     ),
+    Defect(
+        "lanes-take-every-connection",
+        "as many lanes write at the same time as are worked on, and nobody else finds a connection to the store",
+        "homing/flows/outbox/lanes.py",
+        "asyncio.Semaphore(STEPS_AT_ONCE)\n",
+        "asyncio.Semaphore(64)\n",
+        (tests("flows/test_outbox_lanes.py"),),
+    ),
 )

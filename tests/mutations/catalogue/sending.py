@@ -77,10 +77,10 @@ DEFECTS: tuple[Defect, ...] = (
         "new-id-on-retry",
         "every further attempt gives the message another id",
         "homing/flows/sending/send.py",
-        "        return await self._hand_over(text, route, url, self._fleet.driver(url), can, timeout_s)\n",
+        "        driver, kept = self._fleet.driver(url), self._kept_in(text)\n",
         "        if happened:\n"
         '            text = structs.replace(text, message_id=f"{text.message_id[:-2]}{len(happened) % 256:02X}")\n'
-        "        return await self._hand_over(text, route, url, self._fleet.driver(url), can, timeout_s)\n",
+        "        driver, kept = self._fleet.driver(url), self._kept_in(text)\n",
         _SEND,
     ),
     Defect(
@@ -290,5 +290,37 @@ DEFECTS: tuple[Defect, ...] = (
         "return thing if thing is not None and workspace in (None, thing.workspace_id) else None",
         "return thing",
         (*_ROUTES, tests("serve/test_send_api.py")),
+    ),
+    Defect(
+        "files-in-no-more-time-than-words",
+        "a send with a file is given up after the time that one without takes, and its outcome is unknown",
+        "homing/decide/sending/recovery.py",
+        "        return policy.patience_s + time_on_its_way_s(file_bytes, policy.uploads)\n",
+        "        return policy.patience_s\n",
+        (tests("decide/test_recovery.py"),),
+    ),
+    Defect(
+        "half-a-file-may-have-been-sent",
+        "a call that broke off in the middle of its file counts as one that may have been acted on",
+        "homing/drivers/http/connection.py",
+        "        if not self._body_written and not self._head_read:\n",
+        "        if False:\n",
+        (tests("drivers/test_uploads.py"),),
+    ),
+    Defect(
+        "stalled-uploads-are-waited-for",
+        "an instance that takes no more of a file is waited for as long as the file may take",
+        "homing/drivers/http/connection.py",
+        "                self._expire_at(min(until, self._loop.time() + stall_s))\n",
+        "",
+        (tests("drivers/test_uploads.py"),),
+    ),
+    Defect(
+        "all-files-at-once",
+        "files go to an instance however many are on their way to it",
+        "homing/decide/sending/uploads.py",
+        "    return size >= TAKES_A_TURN_BYTES\n",
+        "    return size < 0\n",
+        (tests("flows/test_upload_turns.py"),),
     ),
 )

@@ -112,12 +112,4 @@ DEFECTS: tuple[Defect, ...] = (
         "                of.setdefault((True, name), []).append(group)\n",
         _WORDING,
     ),
-    Defect(
-        "a-connection-for-each-unknown",
-        "what is recorded of a silent instance's messages takes all connections from those who rescue it",
-        "homing/store/sends/messages.py",
-        "            await self._doubting(kept)\n",
-        "            await self._record_unknown([kept])\n",
-        (tests("contract/test_unknown_storms.py"),),
-    ),
 )

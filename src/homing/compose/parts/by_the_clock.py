@@ -103,4 +103,5 @@ def housekeeping_of(on: Ground) -> Housekeeping:
         on.clock,
         keys_kept_s=settings.homing_idempotency_hours * 3600,
         messages_kept_s=settings.homing_message_days * 86_400,
+        sent_kept_s=settings.homing_retry_hours * 3600,
     )

@@ -35,7 +35,7 @@ class HealthPolicy:
     `answers_to_trust` in a row make an instance healthy again. Weak signals (broken calls, unanswered sends) count once
     `weak_count` of them span `weak_for_s` without an answer. An instance that holds no lease is called down after
     `unleased_count` strong ones in `unleased_for_s`. One that keeps its lease is given up if for `unanswering_for_s` it
-    answered neither us nor, by its own word, anybody.
+    answered neither us nor, by its own word, any other gateway.
     """
 
     lease: LeasePolicy = field(default_factory=LeasePolicy)
@@ -94,6 +94,8 @@ def signal_of(phase: Phase | None) -> Signal | None:
             return None  # a proxy in front of it may have said so
         case Phase.NOT_ATTEMPTED:
             return None  # it was not asked
+        case Phase.CUT_SHORT:
+            return None  # the file may be to blame, or the way there
         case _:
             assert_never(phase)
 
@@ -241,14 +243,15 @@ def _refused_twice(failed: Sequence[CallObservation], policy: HealthPolicy) -> s
 def _unanswering(
     failed: Sequence[CallObservation], boot: Incarnation, now_s: float, policy: HealthPolicy
 ) -> str | None:
-    """Only we cannot reach it, as long as it answers others: that is no reason to take its sessions from it."""
+    """Only we cannot reach it, as long as it answers other gateways: no reason to take its sessions from it."""
     silent = _strong(failed)
     if len(silent) < 2 or boot.answered_ago_s is None or boot.answered_ago_s < policy.unanswering_for_s:
         return None
     silent_s = now_s - silent[0].at_s
     if silent_s < policy.unanswering_for_s:
         return None
-    return f"it has not answered us for {silent_s:.1f} s, nor anybody for {boot.answered_ago_s:.1f} s by its own word"
+    others = f"nor any gateway for {boot.answered_ago_s:.1f} s by its own word"
+    return f"it has not answered us for {silent_s:.1f} s, {others}"
 
 
 def _unreadable(beat: Beat, local: Local, now_s: float, policy: HealthPolicy) -> str | None:

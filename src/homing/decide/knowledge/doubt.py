@@ -38,7 +38,7 @@ def speaks_of_session(phase: Phase, *, with_file: bool = False) -> bool:
             return True
         case Phase.REPLY_TIMED_OUT | Phase.GATEWAY_TIMED_OUT:
             return not with_file
-        case Phase.NOT_ATTEMPTED:
+        case Phase.NOT_ATTEMPTED | Phase.CUT_SHORT:
             return False
         case Phase.NAME_NOT_RESOLVED | Phase.REFUSED | Phase.CONNECT_TIMED_OUT | Phase.CONNECT_BROKEN:
             return False

@@ -36,7 +36,7 @@ def may_be_another_boot(phase: Phase) -> bool:
             return True
         case Phase.UNAUTHORISED | Phase.MISDIRECTED:
             return True
-        case Phase.NOT_ATTEMPTED | Phase.REPLY_TIMED_OUT | Phase.SERVER_ERROR | Phase.OUTCOME_UNKNOWN:
+        case Phase.NOT_ATTEMPTED | Phase.CUT_SHORT | Phase.REPLY_TIMED_OUT | Phase.SERVER_ERROR | Phase.OUTCOME_UNKNOWN:
             return False
         case Phase.SESSION_NOT_READY | Phase.SESSION_LOGGED_OUT | Phase.THROTTLED:
             return False
@@ -60,6 +60,12 @@ def _judge(phase: Phase) -> tuple[VerdictKind, bool, str]:
             return VerdictKind.DOWN, False, "the connection broke before anything was sent"
         case Phase.INTERRUPTED:
             return VerdictKind.DOWN, True, "the connection broke after the message had left us"
+        case Phase.CUT_SHORT:
+            return (
+                VerdictKind.NOT_READY,
+                False,
+                "the message's file did not get there, and nobody acts on half a request",
+            )
         case Phase.REPLY_TIMED_OUT:
             return VerdictKind.DOWN, True, "the instance took the message and did not answer in time"
         case Phase.REPLY_MALFORMED:

@@ -6,10 +6,11 @@ otherwise *unknown*; what certainly did not leave is looked for and tried again 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import assert_never
 
+from homing.decide.sending.uploads import UploadPolicy, time_on_its_way_s
 from homing.model.fleet import InstanceUrl
 from homing.model.sends.faults import Phase
 from homing.model.sends.sending import (
@@ -42,7 +43,7 @@ class SendPolicy:
     `deadline_s` bounds the recovery of one send. `retry_attempts` and `retry_delay_s` bound the tries in one place
     that keeps failing safely. `patience_s` is how long an instance that does not take our message id is waited for,
     because after it the send ends as unknown; `attempt_share` is the part of the deadline that one attempt may take
-    where it can be repeated.
+    where it can be repeated. `uploads`: what a file adds to that.
     """
 
     deadline_s: float = 10.0
@@ -54,10 +55,11 @@ class SendPolicy:
     look_pause_max_s: float = 1.0
     health_timeout_s: float = 2.0
     rediscover: bool = True
+    uploads: UploadPolicy = field(default_factory=UploadPolicy)
 
     @property
     def longest_s(self) -> float:
-        """No send takes longer: an attempt that cannot be repeated may begin as late as at the deadline."""
+        """No send without a file takes longer: what cannot be repeated may be begun as late as at the deadline."""
         return self.deadline_s + max(self.patience_s, self.health_timeout_s)
 
 
@@ -102,12 +104,17 @@ def next_step(
     return step
 
 
-def attempt_timeout_s(*, now_s: float, deadline_s: float, policy: SendPolicy, chooses_id: bool) -> float:
+def attempt_timeout_s(
+    *, now_s: float, deadline_s: float, policy: SendPolicy, chooses_id: bool, file_bytes: int | None = None
+) -> float:
     """How long one attempt may take.
 
     Where the instance takes our message id a hanging instance must leave time for another; where it does not,
-    leaving early would turn an answer that is on its way into an unknown.
+    leaving early would turn an answer that is on its way into an unknown. A file takes its time to get there, and
+    whoever leaves early begins with it anew.
     """
+    if file_bytes is not None:
+        return policy.patience_s + time_on_its_way_s(file_bytes, policy.uploads)
     if not chooses_id:
         return policy.patience_s
     return max(_HOPELESS_S, min(deadline_s - now_s, policy.deadline_s * policy.attempt_share))

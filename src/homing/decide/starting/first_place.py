@@ -53,7 +53,7 @@ def after(session_id: SessionId, fault: Fault, listing: Listing | None) -> After
     match fault.phase:
         case Phase.NAME_NOT_RESOLVED | Phase.REFUSED | Phase.CONNECT_TIMED_OUT | Phase.CONNECT_BROKEN:
             return TryElsewhere(f"was not reached: {fault}")
-        case Phase.NOT_ATTEMPTED:
+        case Phase.NOT_ATTEMPTED | Phase.CUT_SHORT:
             return TryElsewhere(f"was not asked: {fault}")
         case Phase.UNAUTHORISED:
             return TryElsewhere(f"does not accept our API key: {fault}")

@@ -1,6 +1,7 @@
 """Which key each instance is shown: its own, or the one that all without one share."""
 
 from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 from homing.model.fleet import Instance, InstanceUrl
 
@@ -27,12 +28,13 @@ class ShownKeys(Mapping[InstanceUrl, str]):
         self._kept: dict[InstanceUrl, str] = {}
         self._held: dict[InstanceUrl, str] = {}
         self._takes_shared: set[InstanceUrl] = set()
+        self._shown: dict[InstanceUrl, str] = dict(given)
+        """What is shown now: every send asks for it, and it changes seldom."""
         self.changes = 0
         """How often any of them became another one."""
 
     def know(self, instances: Mapping[InstanceUrl, Instance]) -> None:
         """These are the instances, from now on."""
-        self.changes += 1
         unset = {url: each for url, each in instances.items() if url not in self._given}
         self._kept = {url: key for url, each in unset.items() if (key := self._keep(each))}
         self._held = {url: key for url, key in self._held.items() if url in unset and url not in self._kept}
@@ -40,11 +42,12 @@ class ShownKeys(Mapping[InstanceUrl, str]):
         made = {url: key for url, each in instances.items() if url not in theirs and (key := self._make(each))}
         self._takes_shared &= made.keys()
         self._made = made
+        self._changed()
 
     def hold(self, url: InstanceUrl, key: str) -> None:
         """Show the instance this key for as long as this process lives: there is nothing to seal it with."""
         self._held[url] = key
-        self.changes += 1
+        self._changed()
 
     def own(self) -> Mapping[InstanceUrl, str]:
         """The own keys, whether they are taken yet or not."""
@@ -52,26 +55,28 @@ class ShownKeys(Mapping[InstanceUrl, str]):
 
     def shown_to(self, url: InstanceUrl) -> str:
         """The key that the instance is asked with: its own, or the shared one."""
-        return self.get(url, self._shared)
+        return self._shown.get(url, self._shared)
 
     def refused(self, url: InstanceUrl) -> bool:
         """An instance did not take the key that it was shown. True if there is another one to try."""
         if url not in self._made or not self._shared:
             return False
-        self.changes += 1
         if url in self._takes_shared:
             self._takes_shared.discard(url)
         else:
             self._takes_shared.add(url)
+        self._changed()
         return True
 
+    def _changed(self) -> None:
+        self._shown = {**self.own(), **dict.fromkeys(self._takes_shared, self._shared)}
+        self.changes += 1
+
     def __getitem__(self, url: InstanceUrl) -> str:
-        if url in self._takes_shared:
-            return self._shared
-        for keys in (self._given, self._kept, self._held):
-            if url in keys:
-                return keys[url]
-        return self._made[url]
+        return self._shown[url]
+
+    def get(self, url: Any, /, default: Any = None) -> Any:
+        return self._shown.get(url, default)
 
     def __iter__(self) -> Iterator[InstanceUrl]:
         return iter(self.own())

@@ -4,7 +4,7 @@ only the text is recorded."""
 from typing import Any, assert_never
 
 from homing.drivers.calling import quoted
-from homing.drivers.contents import Told, file_name_of, jids, key_of, mime_of, said, url_of
+from homing.drivers.contents import Told, file_name_of, jids, key_of, mime_of, said, url_of, words_alone
 from homing.model.fleet import SessionId
 from homing.model.sends.addresses import AddressKind
 from homing.model.sends.calls import OutgoingText
@@ -38,9 +38,11 @@ _MEDIATYPES = {
 
 def told_of(message: OutgoingText) -> Told:
     """Every one of them is answered with the message that it made, a revoke with that which takes the other back."""
-    content, chat = message.said, message.recipient.jid(PHONES_AT)
-    name = quoted(message.session_id)
-    about: dict[str, Any] = {"number": str(message.recipient)}
+    content, recipient = message.said, message.recipient
+    chat, name = recipient.jid(PHONES_AT), quoted(message.session_id)
+    about: dict[str, Any] = {"number": str(recipient)}
+    if (words := words_alone(content)) is not None:
+        return Told(f"/message/sendText/{name}", {**about, "text": words})
     match content:
         case TextContent():
             more = said(quoted=_quoted(content.reply_to, chat), mentioned=jids(content.mentions, PHONES_AT))

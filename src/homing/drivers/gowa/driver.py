@@ -6,8 +6,9 @@ A second process on one device ends the first one, with all its devices: so noth
 from base64 import b64encode
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from functools import partial
+
+from msgspec import structs
 
 from homing.drivers import reading
 from homing.drivers.calling import LIST_LIMIT_BYTES, GatewayDriver, now_s, quoted
@@ -101,7 +102,7 @@ class GowaDriver(GatewayDriver):
         device = {"X-Device-Id": quoted(message.session_id)}
 
         def written(message: OutgoingText) -> Told:
-            return replace(messages.told_of(message), headers=device)
+            return structs.replace(messages.told_of(message), headers=device)
 
         reply = await self.say(instance, message, written, now_s() + timeout_s)
         return reply if isinstance(reply, Fault) else answers.receipt_of(reply, self.secrets(instance))

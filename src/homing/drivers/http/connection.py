@@ -65,6 +65,7 @@ class Connection(asyncio.Protocol):
         self._body_limit_bytes = 0
         self._sink: BodySink | None = None
         self._pouring: asyncio.Task[None] | None = None
+        self._poured_bytes, self._body_written = 0, True
         self._has_room = asyncio.Event()
         self._has_room.set()
         self.closed: asyncio.Future[None] = self._loop.create_future()
@@ -86,11 +87,13 @@ class Connection(asyncio.Protocol):
         timeout_s: float,
         body_limit_bytes: int,
         rest: StreamedBody | None = None,
+        stall_s: float = 0.0,
         sink: BodySink | None = None,
     ) -> "asyncio.Future[Reply | Fault] | None":
         """Write a request and answer with its reply to come, by loop time `until`; None if not one byte was written.
 
-        `rest` is what follows `message` as the peer takes it; `sink`, where the body of a good reply goes.
+        `rest` is what follows `message` as the peer takes it, of which it takes something every `stall_s`; `sink`,
+        where the body of a good reply goes.
         """
         transport = self._transport
         if self.gone or transport is None or transport.is_closing() or self._peer_moved():
@@ -103,21 +106,30 @@ class Connection(asyncio.Protocol):
         self._expire_at(until)
         transport.write(message)
         if rest is not None:
-            self._pouring = self._loop.create_task(self._pour(rest, transport))
+            self._pouring = self._loop.create_task(self._pour(rest, transport, until, stall_s))
         return answer
 
-    async def _pour(self, rest: StreamedBody, transport: asyncio.Transport) -> None:
+    async def _pour(self, rest: StreamedBody, transport: asyncio.Transport, until: float, stall_s: float) -> None:
         """Write the body piece by piece, and wait wherever the peer does not keep up.
 
-        Where the file ends too early the connection is cut in the middle of the request: nobody acts on half of one.
+        Where the file ends too early, or the peer takes no more of it, the connection is cut in the middle of the
+        request: nobody acts on half of one.
         """
+        self._poured_bytes, self._body_written = 0, False
         try:
             async for piece in rest.pieces():
+                self._expire_at(min(until, self._loop.time() + stall_s))
                 await self._has_room.wait()
+                if transport.is_closing():  # a write would be passed over, and count as one
+                    return
                 transport.write(piece)
+                self._poured_bytes += len(piece)
         except MediaUnavailable as error:
-            words = f"the file could not be read to its end: {error}; the request was cut short, and nothing was sent"
-            self._end(Fault(Phase.UNAVAILABLE, shown(words)))
+            self._end(_cut_short(f"the file could not be read to its end: {error}"))
+            return
+        self._body_written = True
+        if self._answer is not None:
+            self._expire_at(until)
 
     def pause_writing(self) -> None:
         self._has_room.clear()
@@ -285,6 +297,9 @@ class Connection(asyncio.Protocol):
         self._end(Fault(Phase.REPLY_MALFORMED, shown(why)))
 
     def _lost(self, why: str) -> None:
+        if not self._body_written and not self._head_read:
+            self._end(_cut_short(f"{why} after {self._poured_bytes} bytes of the file"))
+            return
         part = f" in the middle of the reply, after {self._body_bytes} bytes of its body" if self._head_read else ""
         self._end(Fault(Phase.INTERRUPTED, shown(why + part)))
 
@@ -325,6 +340,15 @@ class Connection(asyncio.Protocol):
         if self._due_at - self._loop.time() > _TIMER_SLACK_S:
             self._expire_at(self._due_at)
         elif self._answer is not None:
-            self._end(Fault(Phase.REPLY_TIMED_OUT, f"no whole reply within {self._timeout_s:g} s"))
+            self._end(self._timed_out())
         else:
             self._lost("idle for too long")
+
+    def _timed_out(self) -> Fault:
+        if self._body_written:
+            return Fault(Phase.REPLY_TIMED_OUT, f"no whole reply within {self._timeout_s:g} s")
+        return _cut_short(f"the instance took the file too slowly, or no more of it after {self._poured_bytes} bytes")
+
+
+def _cut_short(why: str) -> Fault:
+    return Fault(Phase.CUT_SHORT, shown(f"{why}; the request was cut short, and nothing was sent"))

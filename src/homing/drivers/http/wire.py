@@ -21,6 +21,7 @@ from homing.drivers.http.resolving import Connect, Dialer, unreached
 from homing.drivers.http.sinks import BodySink
 from homing.drivers.http.streamed import StreamedBody
 from homing.drivers.http.tls import TlsContexts, TlsFiles
+from homing.model.instances.health import GATEWAY_AGENT
 from homing.model.sends.faults import Fault, Phase
 from homing.model.tracing import call_span, tracing
 
@@ -59,7 +60,7 @@ class WireLimits:
     `idle_s` is below the 5 s after which Node closes a kept connection; an instance that announces less with
     `Keep-Alive: timeout=` is believed. `connections` are those of the lane of sends, of which one session has
     `of_a_session` at most; no other lane has more. `connect_timeout_s` is how long one may take to come about, and how
-    long a call waits for one that is free.
+    long a call waits for one that is free. `stall_s` is how long an instance may take no byte of a file.
     """
 
     connections: int = 256
@@ -70,6 +71,7 @@ class WireLimits:
     waiting: int = 1_000
     connect_timeout_s: float = 2.0
     idle_s: float = 4.0
+    stall_s: float = 20.0
     head_bytes: int = 64 * 1024
 
     def room(self, lane: Lane) -> PoolLimits:
@@ -119,8 +121,13 @@ class Wire:
         connect: Connect | None = None,
         tls: Callable[[], ssl.SSLContext] | None = None,
         dialer: Dialer | None = None,
+        agent: str = GATEWAY_AGENT,
     ) -> None:
-        """`tls` gives the context of each connection to an `https` address; else the system's CAs are believed."""
+        """`tls` gives the context of each connection to an `https` address; else the system's CAs are believed.
+
+        `agent` is who calls. Whoever is no gateway says so: an instance takes gateways' calls for its being reached.
+        """
+        self._agent = agent
         self._limits = limits or WireLimits()
         self._dialer = dialer or Dialer()
         self._connect: Connect = connect or self._dialer
@@ -160,7 +167,13 @@ class Wire:
             if isinstance(connection, Fault):
                 return connection
             answer = connection.ask(
-                message, until=until, timeout_s=timeout_s, body_limit_bytes=body_limit_bytes, rest=rest, sink=sink
+                message,
+                until=until,
+                timeout_s=timeout_s,
+                body_limit_bytes=body_limit_bytes,
+                rest=rest,
+                stall_s=self._limits.stall_s,
+                sink=sink,
             )
             if answer is not None:
                 break
@@ -237,7 +250,7 @@ class Wire:
             port=port,
             is_tls=is_tls,
             path_prefix=quote(parts.path.rstrip("/"), safe="/%:@!$&'()*+,;=~"),
-            head_start=f" HTTP/1.1\r\nHost: {authority}\r\nUser-Agent: homing\r\nAccept: application/json\r\n",
+            head_start=f" HTTP/1.1\r\nHost: {authority}\r\nUser-Agent: {self._agent}\r\nAccept: application/json\r\n",
             heads={},
             pool=Pool(self._limits.room(lane), lambda pool, until: self._open(pool, host, port, is_tls, until)),
         )

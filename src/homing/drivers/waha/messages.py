@@ -4,7 +4,18 @@ only the text is recorded, and files are refused there by itself (`available onl
 
 from typing import assert_never
 
-from homing.drivers.contents import Told, beyond, file_name_of, jids, mime_of, said, serialised, url_of, vcard
+from homing.drivers.contents import (
+    Told,
+    beyond,
+    file_name_of,
+    jids,
+    mime_of,
+    said,
+    serialised,
+    url_of,
+    vcard,
+    words_alone,
+)
 from homing.model.fleet import SessionId
 from homing.model.sends.addresses import AddressKind
 from homing.model.sends.calls import OutgoingText
@@ -44,6 +55,8 @@ def told_of(message: OutgoingText) -> Told:
     """Raises Unsendable."""
     content, chat = message.said, message.recipient.jid(PHONES_AT)
     about = {"session": message.session_id, "chatId": chat}
+    if (words := words_alone(content)) is not None:
+        return Told("/api/sendText", {**about, "text": words})
 
     def answering(ref: MessageRef | None) -> str | None:
         return serialised(ref, chat, PHONES_AT) if ref is not None else None

@@ -4,7 +4,7 @@ library fetches what is no `data:` URL before it looks on its disk (sender.layer
 
 from typing import Any, assert_never
 
-from homing.drivers.contents import Told, beyond, file_name_of, jids, said, serialised, url_of
+from homing.drivers.contents import Told, beyond, file_name_of, jids, said, serialised, url_of, words_alone
 from homing.model.sends.addresses import Address, AddressKind
 from homing.model.sends.calls import OutgoingText
 from homing.model.sends.content import (
@@ -31,13 +31,20 @@ QUOTES = SENDS - {MessageType.STICKER, MessageType.LOCATION, MessageType.POLL}
 MENTIONS = CAPTIONED | {MessageType.TEXT}
 REACHES = frozenset({AddressKind.PHONE, AddressKind.LID, AddressKind.GROUP, AddressKind.NEWSLETTER})
 PHONES_AT = "c.us"
+_NO_FLAG = {"isGroup": False}
+_FLAGS = {
+    AddressKind.GROUP: {"isGroup": True},
+    AddressKind.LID: {"isGroup": False, "isLid": True},
+    AddressKind.NEWSLETTER: {"isGroup": False, "isNewsletter": True},
+}
 
 
 def told_of(message: OutgoingText) -> Told:
     """The path is what stands behind the session. Raises Unsendable."""
-    content = message.said
-    chat = message.recipient.jid(PHONES_AT)
-    about = chat_of(message.recipient)
+    content, recipient = message.said, message.recipient
+    chat, about = recipient.jid(PHONES_AT), chat_of(recipient)
+    if (words := words_alone(content)) is not None:
+        return Told("send-message", {**about, "message": words})
 
     def answering(ref: MessageRef | None) -> str | None:
         return serialised(ref, chat, PHONES_AT) if ref is not None else None
@@ -76,12 +83,7 @@ def told_of(message: OutgoingText) -> Told:
 
 def chat_of(address: Address) -> dict[str, Any]:
     """Whom to send to. The server adds to the id what its flags say; without any, it is a phone."""
-    flags = {
-        AddressKind.LID: {"isLid": True},
-        AddressKind.NEWSLETTER: {"isNewsletter": True},
-    }
-    group = {"isGroup": address.kind is AddressKind.GROUP}
-    return {"phone": address.id, **group, **flags.get(address.kind, {})}
+    return {"phone": address.id, **_FLAGS.get(address.kind, _NO_FLAG)}
 
 
 def sign_of(sign: ChatSign) -> Told:

@@ -4,7 +4,7 @@ calls only the text is recorded."""
 from typing import Any, assert_never
 
 from homing.drivers.calling import quoted
-from homing.drivers.contents import Told, beyond, file_name_of, jids, said, serialised, url_of
+from homing.drivers.contents import Told, beyond, file_name_of, jids, said, serialised, url_of, words_alone
 from homing.model.fleet import SessionId
 from homing.model.sends.addresses import AddressKind
 from homing.model.sends.calls import OutgoingText
@@ -43,11 +43,14 @@ def told_of(message: OutgoingText) -> Told:
     """Raises Unsendable."""
     content, chat = message.said, message.recipient.jid(PHONES_AT)
     path = f"/client/sendMessage/{quoted(message.session_id)}"
+    if (words := words_alone(content)) is not None:
+        return Told(path, {"chatId": chat, "contentType": "string", "content": words})
 
     def told(kind: str, what: Any, options: dict[str, Any], reply_to: MessageRef | None) -> Told:
-        quoting = serialised(reply_to, chat, PHONES_AT) if reply_to is not None else None
-        options = options | said(quotedMessageId=quoting)
-        return Told(path, {"chatId": chat, "contentType": kind, "content": what} | said(options=options or None))
+        body = {"chatId": chat, "contentType": kind, "content": what}
+        if reply_to is not None:
+            options = {**options, "quotedMessageId": serialised(reply_to, chat, PHONES_AT)}
+        return Told(path, {**body, "options": options} if options else body)
 
     match content:
         case TextContent():
@@ -70,9 +73,9 @@ def told_of(message: OutgoingText) -> Told:
             }
             return told("Poll", poll, {}, content.reply_to)
         case EditContent():
-            words = {"chatId": chat, "messageId": content.target.id, "content": content.text}
+            edited = {"chatId": chat, "messageId": content.target.id, "content": content.text}
             options = said(mentions=jids(content.mentions, PHONES_AT))
-            return Told(f"/message/edit/{quoted(message.session_id)}", words | said(options=options or None))
+            return Told(f"/message/edit/{quoted(message.session_id)}", edited | said(options=options or None))
         case ContactContent() | ReactionContent() | RevokeContent():
             raise beyond(content)
         case _:

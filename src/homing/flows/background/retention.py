@@ -20,7 +20,8 @@ class Housekeeping:
     """Every gateway does it; what one has forgotten, another need not.
 
     `keys_kept_s` is how long a client may send again what was sent, under the same key; `messages_kept_s` how long
-    messages are kept after they ended, 0: for ever.
+    messages are kept after they ended, 0: for ever; `sent_kept_s` how long a recipient may ask for what he could not
+    read.
     """
 
     def __init__(
@@ -33,10 +34,11 @@ class Housekeeping:
         *,
         keys_kept_s: float,
         messages_kept_s: float,
+        sent_kept_s: float,
     ) -> None:
         self._work, self._leases, self._reservations, self._clock = work, leases, reservations, clock
         self._outbox = outbox
-        self._keys_kept_s, self._messages_kept_s = keys_kept_s, messages_kept_s
+        self._keys_kept_s, self._messages_kept_s, self._sent_kept_s = keys_kept_s, messages_kept_s, sent_kept_s
 
     async def run(self) -> None:
         """Keep house until cancelled."""
@@ -52,6 +54,8 @@ class Housekeeping:
         while await self._work.prune(done_keep_s=DONE_KEPT_S, dead_keep_s=DEAD_KEPT_S, limit=AT_ONCE) >= AT_ONCE:
             await self._clock.sleep(PAUSE_S)
         while await self._reservations.prune(keep_s=self._keys_kept_s, limit=AT_ONCE) >= AT_ONCE:
+            await self._clock.sleep(PAUSE_S)
+        while await self._reservations.forget_sent(keep_s=self._sent_kept_s, limit=AT_ONCE) >= AT_ONCE:
             await self._clock.sleep(PAUSE_S)
         await self._leases.prune(keep_s=BOOTS_KEPT_S)
         if self._messages_kept_s:

@@ -35,6 +35,10 @@ class FilePlaces:
     def free(self) -> int:
         return self._policy.places - sum(self._used.values())
 
+    @property
+    def is_idle(self) -> bool:
+        return not self._used and not self._lines
+
     @asynccontextmanager
     async def held(self, workspace: WorkspaceId) -> AsyncIterator[None]:
         """A place, as long as the block. Raises Problem MEDIA_UNAVAILABLE where there is none in time."""

@@ -342,7 +342,7 @@ def instance_fault(url: InstanceUrl, fault: Fault) -> Problem:
     if fault.quoted:
         log.info("An instance did not do what it was asked", url=url, fault=str(fault))
     match fault.phase:
-        case Phase.NOT_ATTEMPTED:
+        case Phase.NOT_ATTEMPTED | Phase.CUT_SHORT:
             return Problem(Code.OVERLOADED, f"{url} was not asked: {fault.detail}; try again soon", retry_after_s=1)
         case Phase.UNAUTHORISED:
             return Problem(

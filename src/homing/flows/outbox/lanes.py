@@ -49,6 +49,9 @@ GATHER_S = 0.005
 """Those that end within this time are written down together."""
 LEAVE_WITHIN_S = 3.0
 STORE_PAUSE_S = 1.0
+STEPS_AT_ONCE = 4
+"""Lanes that write at the same time. The others wait here, and not for a connection to the store: a backlog leaves most
+of those to everybody else. What ends meanwhile goes into the same step."""
 
 
 @dataclass(slots=True, eq=False)
@@ -76,6 +79,7 @@ class Lanes:
         self._outbox, self._sending, self._routes, self._turns = outbox, sending, routes, turns
         self._clock, self._entropy = clock, entropy
         self._lanes: dict[AccountUuid, _Lane] = {}
+        self._steps = asyncio.Semaphore(STEPS_AT_ONCE)
 
     def hear(self, notice: Notice) -> None:
         """What may let a lane go on that waits."""
@@ -138,30 +142,33 @@ class Lanes:
 
     async def _stepped(self, lane: _Lane, *, is_over: bool) -> Advance | None:
         """One step; None while the store is away, and then nothing is forgotten. Raises LaneLost."""
-        endings, free = list(lane.ended), self._free(lane, is_over=is_over)
-        try:
-            step = await self._outbox.advance(
-                LaneStep(
-                    lane.claim,
-                    endings,
-                    free=free,
-                    under_way=len(lane.under_way),
-                    fresh=lane.fresh,
-                    in_doubt=lane.in_doubt,
-                    known=frozenset(lane.under_way) if lane.in_doubt else frozenset(),
-                    held_for_s=0.0 if is_over else SLICE_S,
-                    rests_s=max(0.0, lane.paused_until_s - self._clock.monotonic()),
-                    chance=self._entropy.random(),
-                )
-            )
-        except StoreUnavailable as error:
-            log.warning("A lane of the outbox waits for the store", account=lane.claim.account_uuid, error=str(error))
-            lane.in_doubt = True
-            return None
+        async with self._steps:
+            endings, free = list(lane.ended), self._free(lane, is_over=is_over)
+            try:
+                step = await self._outbox.advance(self._next(lane, endings, free, is_over=is_over))
+            except StoreUnavailable as error:
+                account = lane.claim.account_uuid
+                log.warning("A lane of the outbox waits for the store", account=account, error=str(error))
+                lane.in_doubt = True
+                return None
         del lane.ended[: len(endings)]
         if free > 0:
             lane.fresh = lane.in_doubt = False
         return step
+
+    def _next(self, lane: _Lane, endings: list[MessageEnding], free: int, *, is_over: bool) -> LaneStep:
+        return LaneStep(
+            lane.claim,
+            endings,
+            free=free,
+            under_way=len(lane.under_way),
+            fresh=lane.fresh,
+            in_doubt=lane.in_doubt,
+            known=frozenset(lane.under_way) if lane.in_doubt else frozenset(),
+            held_for_s=0.0 if is_over else SLICE_S,
+            rests_s=max(0.0, lane.paused_until_s - self._clock.monotonic()),
+            chance=self._entropy.random(),
+        )
 
     async def _rest(self, lane: _Lane, for_s: float | None) -> None:
         with suppress(TimeoutError):
@@ -236,7 +243,8 @@ class Lanes:
         if not lane.ended:
             return
         with suppress(LaneLost, StoreUnavailable):
-            await self._outbox.advance(LaneStep(lane.claim, list(lane.ended), free=0, leaving=True))
+            async with self._steps:
+                await self._outbox.advance(LaneStep(lane.claim, list(lane.ended), free=0, leaving=True))
 
     async def _let_go(self, lane: _Lane) -> None:
         """What is still under way may have left: whoever has the lane next knows by its mark."""

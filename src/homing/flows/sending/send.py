@@ -23,6 +23,7 @@ from homing.flows.discovery.wakeups import News, SessionWatch
 from homing.flows.sending.number_checks import NumberChecks
 from homing.flows.sending.own_messages import Said
 from homing.flows.sending.signs import Signs
+from homing.flows.sending.upload_turns import UploadTurns
 from homing.model.fleet import Capabilities, InstanceMode, InstanceUrl, PlacementState, Route, SessionId, SessionStatus
 from homing.model.sends import sending
 from homing.model.sends.addresses import AddressKind
@@ -93,7 +94,7 @@ class Sending:
         files: OutgoingFiles | None,
         checked_numbers: CheckedNumbers | None,
     ) -> None:
-        self._files = files
+        self._files, self._turns = files, UploadTurns(policy.uploads, patience_s=policy.deadline_s)
         self.numbers = NumberChecks(fleet, clock, checked_numbers)
         self.signs = Signs(fleet, clock)
         self._routes, self._fleet, self._rediscovery = routes, fleet, rediscovery
@@ -249,14 +250,18 @@ class Sending:
             return CannotRepeat(url, self._clock.monotonic())
         if (beyond := abilities.beyond(text.said, text.recipient, can, self._fleet.driver(url).family)) is not None:
             return BeyondDriver(url, *beyond, self._clock.monotonic())
-        # A file takes its time to get there: whoever leaves early begins with it anew.
+        driver, kept = self._fleet.driver(url), self._kept_in(text)
         timeout_s = recovery.attempt_timeout_s(
             now_s=self._clock.monotonic(),
             deadline_s=deadline_s,
             policy=self._policy,
-            chooses_id=can.choose_message_id and self._file_of(text) is None,
+            chooses_id=can.choose_message_id,
+            file_bytes=kept.size if kept is not None else None,
         )
-        return await self._hand_over(text, route, url, self._fleet.driver(url), can, timeout_s)
+        async with self._turns.taken(url, text.workspace_id, kept.size if kept is not None else 0) as none_came:
+            if none_came is not None:
+                return self._attempt(url, route, none_came)
+            return await self._hand_over(text, route, url, driver, can, timeout_s)
 
     def _plain_way(self, text: Text, route: Route, url: InstanceUrl) -> WayThere | None:
         """The way of a plain text to a phone, where all that is to be judged before a first attempt is known already.
@@ -293,11 +298,17 @@ class Sending:
             self._fleet.withdraw_message_id(url)
         return answer
 
-    def _file_of(self, text: Text) -> MediaSource | None:
+    def _kept_in(self, text: Text) -> KeptMedia | None:
         content = text.content
         if self._files is None or not isinstance(content, MediaContent) or not isinstance(content.media, KeptMedia):
             return None
-        return self._files.source(content.media, content.file_name)
+        return content.media
+
+    def _file_of(self, text: Text) -> MediaSource | None:
+        kept = self._kept_in(text)
+        if kept is None or self._files is None or not isinstance(text.content, MediaContent):
+            return None
+        return self._files.source(kept, text.content.file_name)
 
     def _attempt(
         self, url: InstanceUrl, route: Route, fault: Fault, *, chose_id: bool = False, asked_first: bool = False

@@ -10,7 +10,7 @@ from homing.model.sends.content import TextContent
 from homing.model.sends.messages import MessageRecord, MessageState
 from homing.model.sends.sending import NotSent, Outcome, Sent, Text, Unknown
 from homing.model.tracing import trace_id_now
-from homing.ports import Clock, Messages, StoreUnavailable
+from homing.ports import Clock, Messages, RowRefused, StoreUnavailable
 
 log = structlog.get_logger("homing")
 
@@ -32,6 +32,8 @@ class Recorder:
         row = _row(text, outcome, self._clock)
         try:
             await self._messages.record(row)
+        except RowRefused as error:
+            _refused(row, error)
         except StoreUnavailable as error:
             log.warning("A message's record is held back", message_uuid=text.uuid, state=row.state, error=str(error))
             self._hold_back(row)
@@ -42,16 +44,30 @@ class Recorder:
             await self._clock.sleep(1.0)
             try:
                 while self._held_back:
-                    await self._messages.record(self._held_back[0])
-                    self._held_back.popleft()
+                    await self._write_oldest()
             except StoreUnavailable:
                 continue
+
+    async def _write_oldest(self) -> None:
+        """One that the store refuses keeps nobody waiting behind it. Raises StoreUnavailable."""
+        row = self._held_back[0]
+        try:
+            await self._messages.record(row)
+        except RowRefused as error:
+            _refused(row, error)
+        self._held_back.popleft()
 
     def _hold_back(self, row: MessageRecord) -> None:
         if len(self._held_back) >= HELD_BACK_MAX:
             lost = self._held_back.popleft()
             log.error("A message's record was lost: too many are held back", message_uuid=lost.uuid, state=lost.state)
         self._held_back.append(row)
+
+
+def _refused(row: MessageRecord, error: RowRefused) -> None:
+    log.error(
+        "A message's record was refused by the database", message_uuid=row.uuid, state=row.state, error=str(error)
+    )
 
 
 def _row(text: Text, outcome: Outcome, clock: Clock) -> MessageRecord:

@@ -22,10 +22,12 @@ from homing.instance.api.fault_injection import misbehaving
 from homing.instance.api.faults import Faults, UnknownFault
 from homing.instance.api.probes import health, memory
 from homing.instance.api.requests import RequestProblem, SendRequest
+from homing.instance.engine import Uploaded
 from homing.instance.files import CountedFile, FileUnreadable, OpenFile, media_type
 from homing.instance.host import NotFound, SessionHost
 from homing.instance.opening import OpenRequest
 from homing.instance.session.messages import EngineSent, Message, SendOutcome
+from homing.model.instances.health import GATEWAY_AGENT
 from homing.model.sends import content_json
 from homing.ports import StoreUnavailable
 
@@ -70,8 +72,14 @@ class Surface:
     def __post_init__(self) -> None:
         self.downloads = Downloads(self.host)
 
+    def note_answered(self, agent: str | None) -> None:
+        """Somebody's call was answered. Only a gateway's tells that gateways reach us: what probes us from beside us
+        (a platform's liveness probe, a scraper, a person) does so whatever the network between does."""
+        if agent == GATEWAY_AGENT:
+            self.answered_s = self.host.clock.monotonic()
+
     def answered_ago_s(self) -> float | None:
-        """Since when nobody's call was answered here; None if nobody ever called."""
+        """Since when no gateway's call was answered here; None if none ever called."""
         return None if self.answered_s is None else self.host.clock.monotonic() - self.answered_s
 
     # Sessions
@@ -131,16 +139,16 @@ class Surface:
             raise AnsweredEarly(RequestProblem(400, {"error": "Media is not supported here"}))
         read = CountedFile(self.files(wanted.media_url))
         try:
-            sha256 = await self.host.upload(wanted.message.session_id, read.pieces())
+            given = await self.host.upload(wanted.message.session_id, read.pieces(), wanted.content.type)
         except FileUnreadable as problem:
             raise AnsweredEarly(answers.file_missing(str(problem))) from None
-        if not isinstance(sha256, str):
-            return answers.sent(sha256, self.host.now())
-        if wanted.sha256 not in (None, sha256):
+        if not isinstance(given, Uploaded):
+            return answers.sent(given, self.host.now())
+        if wanted.sha256 not in (None, given.sha256):
             raise AnsweredEarly(answers.file_missing("it is another file than was announced"))
-        file = {"sha256": sha256, "size": read.size, "mime_type": media_type(wanted.content)}
+        file = {"sha256": given.sha256, "size": read.size, "mime_type": media_type(wanted.content)}
         told = content_json.written(wanted.content) | {"media": file}
-        return await self._say(request, wanted.message, told, sha256)
+        return await self._say(request, wanted.message, told, given.reference)
 
     async def mark_read(self, request: web.Request) -> ApiAnswer:
         wanted = _checked(requests.read_marks(await self._order(request)))
@@ -224,10 +232,10 @@ class Surface:
         request: web.Request,
         wanted: SendRequest,
         content: Mapping[str, Any] | None,
-        media_sha256: str | None = None,
+        file: str | None = None,
     ) -> ApiAnswer:
         message_id = wanted.message_id or self.host.new_message_id()
-        message = Message(message_id, wanted.recipient, wanted.text, content, media_sha256)
+        message = Message(message_id, wanted.recipient, wanted.text, content, file)
         outcome = await self.host.send(wanted.session_id, message, epoch=_epoch(request))
         return answers.sent(outcome, self.host.now())
 
@@ -316,7 +324,7 @@ def _one_shape(surface: Surface) -> Middleware:
     async def respond(request: web.Request, handler: Handler) -> web.StreamResponse:
         answer = await _shaped(surface, request, handler)
         if request.transport is not None and not request.transport.is_closing():
-            surface.answered_s = surface.host.clock.monotonic()
+            surface.note_answered(request.headers.get("User-Agent"))
         return answer
 
     return respond

@@ -30,6 +30,7 @@ from homing.instance.engine import (
     Replaced,
     StaleLogin,
     Throttled,
+    Uploaded,
 )
 from homing.instance.engines.registry import EngineSetup, EngineUnusable
 from homing.instance.frames import frozen, thawed
@@ -137,7 +138,7 @@ class SimulatedSession:
 
     async def seal(self, message: Message) -> bytes:
         """Its ratchet is the counter, which the vault gives."""
-        return frozen(message.recipient, message.text, message.content, message.media_sha256)
+        return frozen(message.recipient, message.text, message.content, message.file)
 
     def transmit(self, frame: Frame) -> None:
         said, answered = thawed(frame.sealed), partial(self._answered, frame.counter)
@@ -145,12 +146,12 @@ class SimulatedSession:
             frame.message_id, said.recipient, said.text, frame.counter, answered, said.content, said.media_sha256
         )
 
-    async def upload(self, pieces: AsyncIterator[bytes]) -> str:
+    async def upload(self, pieces: AsyncIterator[bytes], kind: MessageType) -> Uploaded:  # noqa: ARG002 - one for all
         try:
             sha256, _ = await self.device.upload(pieces)
         except client.RefusedByWhatsApp as refused:
             raise ConnectionError(f"WhatsApp refused a file: {refused.reason}") from refused
-        return sha256
+        return Uploaded(sha256, sha256)
 
     async def download(self, reference: str) -> AsyncIterator[bytes]:
         try:

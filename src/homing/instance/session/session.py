@@ -25,6 +25,7 @@ from homing.instance.engine import (
     Paired,
     PairingFailed,
     Replaced,
+    Uploaded,
 )
 from homing.instance.notify.events import (
     CodeIssued,
@@ -46,6 +47,7 @@ from homing.instance.session.ownership import Ownership
 from homing.instance.session.sending import SessionSends
 from homing.instance.session.tasks import Tasks
 from homing.model.instances.vault import Grant, Login
+from homing.model.sends.content import MessageType
 from homing.model.sends.signs import ChatSign
 
 log = structlog.get_logger("homing")
@@ -168,8 +170,8 @@ class HostedSession:
             return NotConnected(self.status)
         return outcome
 
-    async def upload(self, pieces: AsyncIterator[bytes]) -> str | NotConnected:
-        """The SHA-256 of a file that WhatsApp has now. Raises whatever reading the pieces raises.
+    async def upload(self, pieces: AsyncIterator[bytes], kind: MessageType) -> Uploaded | NotConnected:
+        """A file that WhatsApp has now, for a message of this kind. Raises whatever reading the pieces raises.
 
         Nobody is written to by that: a file without a message harms nobody.
         """
@@ -177,8 +179,9 @@ class HostedSession:
         if wire is None or self.status is not Status.CONNECTED:
             return NotConnected(self.status)
         try:
-            return await wire.upload(pieces)
-        except ConnectionError:
+            return await wire.upload(pieces, kind)
+        except ConnectionError as problem:
+            log.warning("A file was not given to WhatsApp", session_id=self.session_id, reason=str(problem))
             return NotConnected(self.status)
 
     async def show_sign(self, sign: ChatSign) -> NotConnected | None:

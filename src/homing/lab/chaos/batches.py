@@ -130,15 +130,26 @@ async def _strike(stage: Stage, kinds: Sequence[FaultKind], load: BatchLoad, res
         kind = chance.choice(list(kinds))
         tell(f"{number}: {kind.does}")
         played = Played(kind.name, number, _victim(stage, kind), time.monotonic())
-        await kind.inflict(stage, played.victim)
         try:
-            await asyncio.sleep(kind.holds_s or chance.uniform(*_HOLDS_S))
-        finally:
-            await kind.heal(stage, played.victim)
-        await kind.afterwards(stage, played.victim)
+            await _struck(stage, kind, played.victim)
+        except Unworkable as problem:
+            tell(f"{number}: {problem}; the next one waits until the fleet is whole")
+            if (amiss := await facts.until_whole(stage, WHOLE_WITHIN_S)) is not None:
+                results.broke_off.append(f"no fault came after {number}: {problem}; {amiss}")
+                return
         played.ended_s = time.monotonic()
         results.add(played)
         await asyncio.sleep(chance.uniform(*_PAUSE_S))
+
+
+async def _struck(stage: Stage, kind: FaultKind, victim: str) -> None:
+    """One fault and its end. Raises Unworkable where something does not come back in the time that a start has."""
+    await kind.inflict(stage, victim)
+    try:
+        await asyncio.sleep(kind.holds_s or stage.chance.uniform(*_HOLDS_S))
+    finally:
+        await kind.heal(stage, victim)
+    await kind.afterwards(stage, victim)
 
 
 def _victim(stage: Stage, kind: FaultKind) -> str:

@@ -27,6 +27,7 @@ from homing.model.sends.faults import Fault
 SQLITE = "sqlite"
 OWN_POSTGRES = "postgres"
 LISTS_WITHIN_S = 3.0
+LAB_AGENT = "homing-lab"
 ANSWERS_WITHIN_S = 20.0
 
 
@@ -93,7 +94,8 @@ class Stage:
     postgres: Postgres | None = None
     redis: GroundServer | None = None
     lock: sqlite3.Connection | None = None
-    wire: Wire = field(default_factory=Wire)
+    wire: Wire = field(default_factory=lambda: Wire(agent=LAB_AGENT))
+    """Past every way. It is no gateway: who looks on is no reason for an instance to be taken for reachable."""
 
     @property
     def order(self) -> Path:

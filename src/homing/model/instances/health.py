@@ -6,6 +6,9 @@ from math import inf
 
 from homing.model.instances.leases import Incarnation
 
+GATEWAY_AGENT = "homing"
+"""What a gateway of ours calls itself (`User-Agent`) to an instance, which tells it from other callers by that."""
+
 
 class HealthState(StrEnum):
     """Whether an instance can be relied on. Only a healthy one is given anything new."""
@@ -38,7 +41,7 @@ class Gone(StrEnum):
     LAPSED = "lapsed"
     EXITED = "exited"
     UNANSWERING = "unanswering"
-    """It keeps its lease, and has answered nobody for long: of no use to anyone, whatever it does."""
+    """It keeps its lease, and has answered no gateway for long: of no use to anyone, whatever it does."""
 
 
 @dataclass(frozen=True, slots=True)

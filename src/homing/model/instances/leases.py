@@ -71,7 +71,7 @@ class Incarnation:
     began_ago_s: float
     ended: Ended | None = None
     answered_ago_s: float | None = None
-    """Since when it has answered no call, by its own word with its newest renewal; None where it does not tell."""
+    """Since when it has answered no gateway's call, by its own word with its newest renewal; None: it does not tell."""
 
     @property
     def holds_lease(self) -> bool:

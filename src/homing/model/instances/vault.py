@@ -41,9 +41,16 @@ class Unfinished:
     age_s: float
 
 
+SENT = "sent"
+"""What a message said, by its id: for a recipient who could not read it and asks for it again."""
+
+
 @dataclass(frozen=True, slots=True)
 class SessionKey:
-    """Something that a session's engine keeps by a kind and an id; only that engine reads it. None: it is gone."""
+    """Something that a session's engine keeps by a kind and an id; only that engine reads it. None: it is gone.
+
+    What is of the kind SENT is forgotten after a while; all else is kept as long as the device is linked.
+    """
 
     kind: str
     id: str

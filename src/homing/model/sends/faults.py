@@ -23,6 +23,8 @@ class Phase(StrEnum):
     """The connection was lost before the first byte of the request left."""
     INTERRUPTED = "interrupted"
     """Reset or closed after bytes of the request left, before a whole answer came."""
+    CUT_SHORT = "cut_short"
+    """The request was not written to its end, as its file could not be read or was not taken. Nobody acts on half."""
     REPLY_TIMED_OUT = "reply_timed_out"
     REPLY_MALFORMED = "reply_malformed"
     """An answer came that is not what the protocol says: not JSON, wrong shape, too large."""

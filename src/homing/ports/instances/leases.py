@@ -133,6 +133,10 @@ class Reservations(Protocol):
         """
         ...
 
+    async def forget_sent(self, *, keep_s: float, limit: int) -> int:
+        """Forget what engines keep of what they sent longer ago than that, at most so many; returns how many."""
+        ...
+
 
 class Leases(Protocol):
     """Who may act, by the store's clock. Raises StoreUnavailable."""
@@ -144,7 +148,7 @@ class Leases(Protocol):
     async def renew(self, holder: Holder, *, expiry_s: float, answered_ago_s: float | None = None) -> Renewed | None:
         """Hold the lease for `expiry_s` from now on; None if the boot was declared ended, or was never begun.
 
-        `answered_ago_s`: since when the holder has answered no call of anybody; None if it was never called.
+        `answered_ago_s`: since when the holder has answered no gateway's call; None if none ever called it.
         """
         ...
 

@@ -6,7 +6,7 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from homing.ports import StoreUnavailable
+from homing.ports import RowRefused, StoreUnavailable
 
 Given = TypeVar("Given")
 Made = TypeVar("Made")
@@ -79,7 +79,7 @@ class Together(Generic[Given, Made]):
         try:
             made = await self._do([one.given for one in batch])
         except Exception as error:  # noqa: BLE001 - whatever it was, whoever waits must hear of it
-            if len(batch) == 1 or isinstance(error, StoreUnavailable):
+            if len(batch) == 1 or _is_of_all(error):
                 _fail(batch, error)
                 return
             for one in batch:
@@ -91,6 +91,11 @@ class Together(Generic[Given, Made]):
             for one, result in zip(batch, made, strict=True):
                 if not one.future.done():
                     one.future.set_result(result)
+
+
+def _is_of_all(error: Exception) -> bool:
+    """Whether each of them alone would meet the same: the store is away. One that it refuses is no fault of others."""
+    return isinstance(error, StoreUnavailable) and not isinstance(error, RowRefused)
 
 
 def _fail(batch: Sequence[_BatchEntry[Given, Made]], error: BaseException) -> None:

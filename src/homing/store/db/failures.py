@@ -10,7 +10,7 @@ from sqlalchemy.exc import DBAPIError, PendingRollbackError, ResourceClosedError
 from sqlalchemy.exc import TimeoutError as NoFreeConnection
 
 from homing.model.disks import may_pass
-from homing.ports import StoreUnavailable
+from homing.ports import RowRefused, StoreUnavailable
 
 DRIVER_ERRORS = (
     DBAPIError,
@@ -39,13 +39,27 @@ _SQLITE_FOR_NOW = {
     sqlite3.SQLITE_FULL,
 }
 
+_OF_WHAT_WAS_GIVEN = ("22", "23", "54")
+"""Classes of SQLSTATE: data that no column holds, a constraint that is broken, more than fits."""
+_SQLITE_OF_WHAT_WAS_GIVEN = {sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH, sqlite3.SQLITE_TOOBIG}
+
 _FOR_A_PERSON = {"28P01", "28000", "3D000", "42501"}
 """Wrong password; not admitted; no such database; not permitted. Somebody has to set it right, here or there."""
 
 
 def unavailable(error: BaseException) -> StoreUnavailable:
     """The one error that callers know, with the driver's words in one sentence."""
-    return StoreUnavailable(f"the database did not do what was asked: {said(error)}")
+    kind = RowRefused if speaks_of_what_was_given(error) else StoreUnavailable
+    return kind(f"the database did not do what was asked: {said(error)}")
+
+
+def speaks_of_what_was_given(error: BaseException) -> bool:
+    """The database works, and what it was given is not to its liking: others may well fare better."""
+    own = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+    code = getattr(own, "sqlite_errorcode", None)
+    if code is not None:
+        return code & 0xFF in _SQLITE_OF_WHAT_WAS_GIVEN
+    return (sqlstate(own) or "").startswith(_OF_WHAT_WAS_GIVEN)
 
 
 def said(error: BaseException) -> str:

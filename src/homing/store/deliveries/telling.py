@@ -29,7 +29,7 @@ from homing.store.db.schema.columns import BoundedInteger, UtcDateTime, Words
 from homing.store.db.schema.deliveries import deliveries, endpoints, event_counters
 from homing.store.db.schema.tables import events
 from homing.store.db.sql import among, as_rows, chunks, dialect_of, given_rows, insert, written_moment
-from homing.store.sends.unknown_sends import take_turn
+from homing.store.db.turns import take_turn
 
 _CHUNK = 500
 

@@ -19,10 +19,10 @@ from homing.model.fleet import (
 )
 from homing.model.sessions.exit_proxies import SealedExitProxy
 from homing.ports import AccountChanges, NameTaken, NewAccount, Page
+from homing.store.db.many_rows import in_turns
 from homing.store.db.rows import ACCOUNT_COLUMNS, ACCOUNTS_WITH_SESSIONS, account_of, contact_of
 from homing.store.db.schema.tables import accounts, contacts, sessions, workspaces
 from homing.store.db.sql import dialect_of, insert
-from homing.store.db.many_rows import in_turns
 from homing.store.directory.naming import insert_session, skip_chosen_id
 from homing.store.records.recording import record, record_difference, subject
 

@@ -8,13 +8,13 @@ from sqlalchemy import Connection, Select, bindparam, case, delete, exists, func
 
 from homing.model.fleet import Instance, InstanceMode, InstanceState, InstanceUrl, SessionStatus, WorkspaceId
 from homing.ports import InstanceChanges, InstanceLoad, NameTaken
+from homing.store.db.many_rows import in_turns
 from homing.store.db.prepared import prepared
 from homing.store.db.rows import instance_of
 from homing.store.db.schema.columns import BoundedInteger, UtcDateTime
 from homing.store.db.schema.observing import observations, would_haves
 from homing.store.db.schema.tables import accounts, instances, sessions
 from homing.store.db.sql import dialect_of, insert
-from homing.store.db.many_rows import in_turns
 from homing.store.records.recording import record, record_difference
 
 

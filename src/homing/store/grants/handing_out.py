@@ -11,12 +11,12 @@ from homing.model.fleet import Account, InstanceUrl, SessionId, SessionStatus, W
 from homing.model.instances.restoring import Offered, Recorded
 from homing.ports import Notice, RosterChanged
 from homing.store.db.database import Database, Dialect
+from homing.store.db.many_rows import in_turns
 from homing.store.db.prepared import prepared
 from homing.store.db.rows import ACCOUNT_COLUMNS, ACCOUNTS_WITH_SESSIONS, AnyRow, account_of, placement_of
 from homing.store.db.schema.columns import BoundedInteger
 from homing.store.db.schema.tables import accounts, credentials, instances, sessions
 from homing.store.db.sql import among, as_rows, dialect_of, given_rows, moment, moments
-from homing.store.db.many_rows import in_turns
 from homing.store.directory.placement_reads import RUNNING
 
 _OFFERED: dict[str, TypeEngine[Any]] = {"session_id": Text(), "place": BoundedInteger()}

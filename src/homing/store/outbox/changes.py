@@ -13,10 +13,10 @@ from homing.ports import Notice
 from homing.store.db.database import Database
 from homing.store.db.schema.outbox import outbox_lanes as lanes
 from homing.store.db.schema.tables import messages
+from homing.store.db.turns import take_turn
 from homing.store.outbox.accepting import WAITS, lengthen, wake
 from homing.store.outbox.lanes import change_of
 from homing.store.records.recording import record
-from homing.store.sends.unknown_sends import take_turn
 
 _WAITING = (MessageState.ACCEPTED, MessageState.HELD)
 

@@ -13,9 +13,9 @@ from homing.model.sends.outbox import StateChange
 from homing.ports import Notice
 from homing.store.db.database import Database
 from homing.store.db.schema.tables import messages
+from homing.store.db.turns import take_turn
 from homing.store.outbox.accepting import lengthen, wake
 from homing.store.outbox.lanes import change_of
-from homing.store.sends.unknown_sends import take_turn
 
 _MAY_HAVE_GONE = ("'unknown'", "'dispatching'")
 REASON_MAX = 1_000

@@ -52,11 +52,12 @@ from homing.store.db.schema.outbox import batches, suppressions
 from homing.store.db.schema.outbox import outbox_lanes as lanes
 from homing.store.db.schema.tables import accounts, jobs, messages, sessions
 from homing.store.db.sql import among, as_rows, dialect_of, given_rows
+from homing.store.db.turns import take_turn
 from homing.store.outbox import feeding
 from homing.store.outbox.pacing import WINDOW, Paced, note_restricted, paced, policy_of
 from homing.store.outbox.telling import Told, listens
 from homing.store.sends.history_jobs import LookedFor, look_for
-from homing.store.sends.unknown_sends import settle_by_record, take_turn
+from homing.store.sends.unknown_sends import settle_by_record
 
 _IN_A_LANE = and_(messages.c.state == literal_column("'accepted'"), messages.c.position.is_not(None))
 _HELD_REASON = "its account was paired anew after it was accepted; `homing outbox go` sends it"

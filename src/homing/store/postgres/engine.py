@@ -15,6 +15,7 @@ from sqlalchemy.util import await_only
 from homing.store.db.database import Dialect
 from homing.store.db.failures import DRIVER_ERRORS, belongs_elsewhere, disconnected, lost_a_race, unavailable
 from homing.store.db.schema.columns import UtcDateTime
+from homing.store.db.turns import WAIT_IN_LINE, TurnTaken, let_wait
 from homing.store.postgres.connecting import Limits, Opened, WritableServer
 from homing.store.postgres.dsn import PostgresDsn
 from homing.store.records.recording import by_its_act
@@ -53,6 +54,7 @@ class PostgresDatabase:
         connects_s = self._server.connects_within_s
         self._read_limit_s = pool_timeout_s + connects_s + statement_timeout_s
         self._write_limit_s = pool_timeout_s + connects_s + 6 * statement_timeout_s
+        self._in_line = asyncio.Semaphore(min(WAIT_IN_LINE, max(1, pool_size // 2)))
         self._cleaning: set[asyncio.Task[None]] = set()
         self._doubted_s = 0.0
 
@@ -114,11 +116,21 @@ class PostgresDatabase:
             return await self._once(self._at_once, fn)
 
     async def _write(self, fn: Callable[[Connection], T]) -> T:
+        try:
+            return await self._committed(fn, waits=False)
+        except TurnTaken:
+            async with self._in_line:
+                return await self._committed(fn, waits=True)
+
+    async def _committed(self, fn: Callable[[Connection], T], *, waits: bool) -> T:
+        """`waits`: for its turn, if it takes one, with its connection in its hands."""
         for attempt in range(1, _TRIES + 1):
             committing = False
 
             def run(connection: Connection) -> T:
                 nonlocal committing
+                if waits:
+                    let_wait(connection)
                 value = fn(connection)
                 committing = True
                 connection.commit()

@@ -11,10 +11,10 @@ from homing.model.ids import SessionId, WorkspaceId
 from homing.model.sessions.downtime import Outage
 from homing.ports import Page
 from homing.store.db.database import Database
+from homing.store.db.many_rows import in_turns
 from homing.store.db.schema.downtime import failed_sends, outages
 from homing.store.db.schema.tables import events, moves
 from homing.store.db.sql import dialect_of, insert
-from homing.store.db.many_rows import in_turns
 
 _JUST_BEFORE, _SEEN_LATER = timedelta(seconds=10), timedelta(seconds=1)
 

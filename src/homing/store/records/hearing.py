@@ -1,11 +1,13 @@
 """What is heard of sessions, on a SQL database."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import zip_longest
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, delete, func, select, update
+from sqlalchemy import Connection, Row, Select, Update, delete, func, select, true, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from homing.decide.hearing import outgoing
 from homing.model.fleet import (
@@ -32,14 +34,17 @@ from homing.model.sessions.hearing import (
     Shows,
     TriedRung,
 )
-from homing.store.db.database import Database
+from homing.store.db.database import Database, Dialect
+from homing.store.db.many_rows import in_turns
+from homing.store.db.prepared import prepared
+from homing.store.db.schema.columns import Words, json_text
 from homing.store.db.schema.hearing import heard_hours, hearing, listening
 from homing.store.db.schema.tables import accounts, instances, sessions, workspaces
-from homing.store.db.sql import chunks, dialect_of, insert
-from homing.store.db.many_rows import in_turns
+from homing.store.db.sql import among, as_rows, chunks, dialect_of, given_rows, insert, written_moment
 from homing.store.records import rung_history
 
 _ASKED_AT_ONCE = 500
+_NOTED_AT_ONCE = 500
 
 
 class SqlHearings:
@@ -53,9 +58,9 @@ class SqlHearings:
         ordered = sorted(news, key=lambda each: each.session_id)
 
         def noted(connection: Connection) -> None:
-            for each in ordered:
-                _note(connection, each)
-                _note_hours(connection, each)
+            for alike in _one_of_each(ordered):
+                for some in chunks(alike, _NOTED_AT_ONCE):
+                    _note_all(connection, some)
 
         if ordered:
             await self._database.write(noted)
@@ -168,13 +173,62 @@ def _make(connection: Connection, session: SessionId) -> None:
     connection.execute(adding.on_conflict_do_nothing())
 
 
-def _note(connection: Connection, news: HeardNews) -> None:
-    _make(connection, news.session_id)
-    is_it = hearing.c.session_id == news.session_id
-    row = connection.execute(select(hearing).where(is_it).with_for_update()).one()
+def _one_of_each(news: Sequence[HeardNews]) -> Iterable[Sequence[HeardNews]]:
+    """The news in rounds, so that each has no session twice: one round, unless somebody says two things of one."""
+    of: dict[SessionId, list[HeardNews]] = {}
+    for each in news:
+        of.setdefault(each.session_id, []).append(each)
+    for some in zip_longest(*of.values()):
+        yield [each for each in some if each is not None]
+
+
+def _note_all(connection: Connection, news: Sequence[HeardNews]) -> None:
+    """Four statements, however many sessions it is of: another gateway waits for their rows meanwhile."""
+    dialect = dialect_of(connection)
+    asked = {"sessions": [each.session_id for each in news]}
+    connection.execute(_make_statement(dialect), {"given": as_rows({"session_id": each.session_id} for each in news)})
+    rows = {row.session_id: row for row in connection.execute(_noted_statement(dialect), asked)}
+    changed = [_with_news(rows[each.session_id], each, rows[each.session_id].driver) for each in news]
+    given = as_rows(
+        {"session_id": each.session_id, **_as_row(values)} for each, values in zip(news, changed, strict=True)
+    )
+    connection.execute(_changed_statement(dialect), {"given": given})
+    _note_hours(connection, news)
+
+
+@prepared
+def _make_statement(dialect: Dialect) -> sqlite.Insert | postgresql.Insert:
+    given = given_rows(dialect, "given", {"session_id": Words()})
+    # A WHERE, for SQLite to see where the rows end and what is done on a conflict begins.
+    adding = insert(dialect, hearing).from_select(["session_id"], select(given.c.session_id).where(true()))
+    return adding.on_conflict_do_nothing()
+
+
+@prepared
+def _noted_statement(dialect: Dialect) -> Select[Any]:
     there = sessions.join(instances, instances.c.url == sessions.c.instance_url)
-    asked = select(instances.c.driver).select_from(there).where(sessions.c.session_id == news.session_id)
-    connection.execute(update(hearing).where(is_it).values(_with_news(row, news, connection.scalar(asked))))
+    driver = select(instances.c.driver).select_from(there).where(sessions.c.session_id == hearing.c.session_id)
+    return (
+        select(hearing, driver.scalar_subquery().label("driver"))
+        .where(among(dialect, hearing.c.session_id, "sessions"))
+        .order_by(hearing.c.session_id)
+        .with_for_update()
+    )
+
+
+@prepared
+def _changed_statement(dialect: Dialect) -> Update:
+    given = given_rows(dialect, "given", {"session_id": Words(), **{name: hearing.c[name].type for name in _CHANGED}})
+    changed = {name: given.c[name] for name in _CHANGED}
+    return update(hearing).where(hearing.c.session_id == given.c.session_id).values(changed)
+
+
+_CHANGED = ("last_at", "acknowledged_at", "unacknowledged", "unsettled", "settled", "acknowledged")
+
+
+def _as_row(values: Mapping[str, Any]) -> dict[str, str | int | None]:
+    moments = {name: values[name] and written_moment(values[name]) for name in ("last_at", "acknowledged_at")}
+    return {**values, **moments, "unacknowledged": json_text(values["unacknowledged"])}
 
 
 def _with_news(row: Row[Any], news: HeardNews, family: str | None) -> dict[str, Any]:
@@ -206,19 +260,22 @@ def _of_another_family(row: Row[Any], family: str | None) -> bool:
     return told_by is not None and family is not None and told_by != family
 
 
-def _note_hours(connection: Connection, news: HeardNews) -> None:
+def _note_hours(connection: Connection, news: Sequence[HeardNews]) -> None:
     rows = [
-        {"session_id": news.session_id, "hour": hour, "came": came, "longest_gap_s": gap, "void": False}
-        for hour, (came, gap) in sorted(news.came.items())
+        {"session_id": each.session_id, "hour": hour, "came": came, "longest_gap_s": gap, "void": False}
+        for each in news
+        for hour, (came, gap) in sorted(each.came.items())
     ]
-    if not rows:
-        return
-    adding = insert(dialect_of(connection), heard_hours)
+    if rows:
+        connection.execute(_hours_statement(dialect_of(connection)), rows)
+
+
+def _hours_statement(dialect: Dialect) -> sqlite.Insert | postgresql.Insert:
+    adding = insert(dialect, heard_hours)
     gap, more = heard_hours.c.longest_gap_s, adding.excluded.longest_gap_s
-    longest = func.max(gap, more) if dialect_of(connection) == "sqlite" else func.greatest(gap, more)
+    longest = func.max(gap, more) if dialect == "sqlite" else func.greatest(gap, more)
     changed = {"came": heard_hours.c.came + adding.excluded.came, "longest_gap_s": longest}
-    named = [heard_hours.c.session_id, heard_hours.c.hour]
-    connection.execute(adding.on_conflict_do_update(index_elements=named, set_=changed), rows)
+    return adding.on_conflict_do_update(index_elements=[heard_hours.c.session_id, heard_hours.c.hour], set_=changed)
 
 
 def _written(record: HearingRecord, version: int) -> dict[str, Any]:

@@ -36,10 +36,11 @@ from homing.store.db.schema.columns import Words
 from homing.store.db.schema.tables import accounts, events, sessions
 from homing.store.db.schema.tables import webhook_signatures as signatures
 from homing.store.db.sql import among, dialect_of, insert
+from homing.store.db.turns import take_turn
 from homing.store.deliveries.telling import StoredEvent, tell
 from homing.store.directory import linking
 from homing.store.notices.notices import Announce, StagedNotices
-from homing.store.sends.unknown_sends import settle_by_event, take_turn
+from homing.store.sends.unknown_sends import settle_by_event
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,10 +19,11 @@ from homing.store.db.prepared import prepared
 from homing.store.db.rows import message_of
 from homing.store.db.schema.tables import messages
 from homing.store.db.sql import dialect_of, insert
+from homing.store.db.turns import take_turn
 from homing.store.sends import idempotency
 from homing.store.sends.history_jobs import LookedFor, look_for
 from homing.store.sends.idempotency import AnsweredKey, WantedKey
-from homing.store.sends.unknown_sends import settle_by_record, take_turn
+from homing.store.sends.unknown_sends import settle_by_record
 
 _UNKNOWN_AT_ONCE = 16
 """Few enough that whoever takes the turn next does not wait long."""

@@ -1,30 +1,24 @@
 """Unknown sends and the reports that settle them, whichever of the two is stored first."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Integer, Select, bindparam, func, literal, literal_column, select, text, update
+from sqlalchemy import Connection, Integer, Select, bindparam, literal, literal_column, select, update
 
 from homing.decide.reports import settling
 from homing.model.fleet import AccountUuid, SessionId
 from homing.model.instances.events import DeliveryEvidence, Settlement
 from homing.model.sends.messages import MessageRecord, MessageState
+from homing.store.db.database import Dialect
 from homing.store.db.prepared import prepared
 from homing.store.db.rows import message_of
 from homing.store.db.schema.tables import events, messages
-from homing.store.db.sql import dialect_of
+from homing.store.db.sql import among, dialect_of
 
-_LOCK_KEY = 0x484F4D45564E5453  # "HOMEVNTS"
 _UNKNOWN_MAX = 200
 _EVENTS_MAX = 500
-
-
-def take_turn(connection: Connection) -> None:
-    """From here to the commit, one at a time: so numbers rise in the order of commits, and a send and the report that
-    settles it cannot miss each other. On SQLite every writing transaction is alone anyway."""
-    if dialect_of(connection) == "postgresql":
-        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK_KEY})
 
 
 def settle_by_event(
@@ -37,7 +31,7 @@ def settle_by_event(
         return
     if sign.recipient_hidden and len(rows) >= _UNKNOWN_MAX:
         sign = replace(sign, text=None)  # there may be more, so none is the only one
-    known = _accounted_for(connection, account, sign)
+    known = _accounted_for(connection, account, [sign])
     found = settling.settled([message_of(row) for row in rows], sign, at, known_ids=known)
     if found is not None:
         _settle(connection, found, event_id, at)
@@ -88,12 +82,13 @@ def settle_by_record(connection: Connection, record: MessageRecord) -> bool:
         .order_by(events.c.sequence)
         .limit(_EVENTS_MAX)
     ).all()
-    for row in rows:
-        sign = settling.sign_of(row.kind, SessionId(row.session_id), row.payload)
-        if sign is None:
-            continue
-        known = _accounted_for(connection, record.account_uuid, sign)
-        candidates = _unknown_with(connection, record) if sign.recipient_hidden else [record]
+    read = [(row, settling.sign_of(row.kind, SessionId(row.session_id), row.payload)) for row in rows]
+    signs = [(row, sign) for row, sign in read if sign is not None]
+    known = _accounted_for(connection, record.account_uuid, [sign for _, sign in signs])
+    is_hidden = any(sign.recipient_hidden for _, sign in signs)
+    doubtful = _unknown_with(connection, record) if is_hidden else [record]
+    for row, sign in signs:
+        candidates = doubtful if sign.recipient_hidden else [record]
         found = settling.settled(candidates, sign, row.received_at, known_ids=known)
         if found is not None and found.message_uuid == record.uuid:
             _settle(connection, found, row.id, record.updated_at)
@@ -108,11 +103,19 @@ def _unknown_with(connection: Connection, record: MessageRecord) -> list[Message
     return [record, *others]
 
 
-def _accounted_for(connection: Connection, account: AccountUuid, sign: DeliveryEvidence) -> set[str]:
-    """The sign's message id, if a message of the account is known under it."""
-    known = select(func.count()).select_from(messages)
-    known = known.where(messages.c.account_uuid == account, messages.c.message_id == sign.message_id)
-    return {sign.message_id} if sign.message_id and connection.scalar(known) else set()
+def _accounted_for(connection: Connection, account: AccountUuid, signs: Sequence[DeliveryEvidence]) -> set[str]:
+    """Of the signs' message ids those under which a message of the account is known. One statement: whoever asks has
+    the turn, and all others wait."""
+    named = sorted({sign.message_id for sign in signs if sign.message_id})
+    if not named:
+        return set()
+    return set(connection.scalars(_known_ids(dialect_of(connection)), {"account": account, "named": named}))
+
+
+@prepared
+def _known_ids(dialect: Dialect) -> Select[Any]:
+    is_its = messages.c.account_uuid == bindparam("account")
+    return select(messages.c.message_id).where(is_its, among(dialect, messages.c.message_id, "named"))
 
 
 def _settle(connection: Connection, found: Settlement, event_id: str, at: datetime) -> None:

@@ -6,11 +6,11 @@ from datetime import datetime
 
 from sqlalchemy import Connection, Update, bindparam, delete, null, select, true, tuple_, update
 
-from homing.model.instances.vault import Grant, StaleEpoch
+from homing.model.instances.vault import SENT, Grant, StaleEpoch
 from homing.store.db.database import Database, Dialect
 from homing.store.db.prepared import prepared
 from homing.store.db.schema.columns import BoundedInteger, UtcDateTime, Words
-from homing.store.db.schema.device_state import inbox
+from homing.store.db.schema.device_state import inbox, session_keys
 from homing.store.db.schema.tables import reservations
 from homing.store.db.sql import as_rows, dialect_of, given_rows
 from homing.store.vault.rows import GRANT, grant_row, is_under, locked, under
@@ -68,6 +68,9 @@ class SqlReservations:
     async def prune(self, *, keep_s: float, limit: int) -> int:
         return await self._database.write(lambda c: _prune(c, self._database, keep_s, limit))
 
+    async def forget_sent(self, *, keep_s: float, limit: int) -> int:
+        return await self._database.write(lambda c: _forget_sent(c, self._database, keep_s, limit))
+
 
 def _prune(connection: Connection, database: Database, keep_s: float, limit: int) -> int:
     old = (
@@ -86,6 +89,13 @@ def _prune_inbox(connection: Connection, database: Database, keep_s: float, limi
     told_before = (inbox.c.told_at.is_not(None), inbox.c.told_at < database.instant(-max(keep_s, REPEATED_WITHIN_S)))
     old = select(*name).where(*told_before).order_by(inbox.c.told_at).limit(limit)
     return connection.execute(delete(inbox).where(tuple_(*name).in_(old))).rowcount
+
+
+def _forget_sent(connection: Connection, database: Database, keep_s: float, limit: int) -> int:
+    name = (session_keys.c.session_id, session_keys.c.kind, session_keys.c.id)
+    sent_before = (session_keys.c.kind == SENT, session_keys.c.updated_at < database.instant(-keep_s))
+    old = select(*name).where(*sent_before).order_by(session_keys.c.updated_at).limit(limit)
+    return connection.execute(delete(session_keys).where(tuple_(*name).in_(old))).rowcount
 
 
 @prepared

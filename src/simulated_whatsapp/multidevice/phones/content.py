@@ -6,6 +6,7 @@ A plain text has 1 to 16 bytes behind it, each of which says how many.
 import secrets
 from dataclasses import dataclass
 
+from simulated_whatsapp.multidevice.phones.files import NamedFile, named_file
 from simulated_whatsapp.multidevice.wire import protobuf
 from simulated_whatsapp.multidevice.wire.protobuf import Fields
 
@@ -36,6 +37,7 @@ class Content:
     about: str | None = None
     sent_to: str | None = None
     sender_key: SenderKey | None = None
+    file: NamedFile | None = None
 
 
 def padded(message: bytes) -> bytes:
@@ -83,7 +85,13 @@ def _content(given: Fields, sent_to: str | None) -> Content:
             break
         given = protobuf.fields(protobuf.part(protobuf.fields(inside), 1) or b"")
     kind, text, about = _said(given)
-    return Content(kind, text, about, sent_to, key)
+    return Content(kind, text, about, sent_to, key, _file(kind, given))
+
+
+def _file(kind: str, given: Fields) -> NamedFile | None:
+    number = next((number for number, (of, _) in _CAPTIONED.items() if of == kind), None)
+    inner = protobuf.part(given, number) if number is not None else None
+    return named_file(kind, protobuf.fields(inner)) if inner is not None else None
 
 
 def _said(given: Fields) -> tuple[str, str, str | None]:

@@ -4,10 +4,12 @@ import hashlib
 from collections import deque
 from dataclasses import dataclass
 
+from simulated_whatsapp.multidevice.phones.files import NamedFile
 from simulated_whatsapp.multidevice.phones.phone import Incoming, Reading, Sealed
 from simulated_whatsapp.multidevice.protocol.keys import bundle_nodes
 from simulated_whatsapp.multidevice.wire.jids import HIDDEN, NUMBERS, Jid
 from simulated_whatsapp.multidevice.wire.nodes import Node, leaf, node
+from simulated_whatsapp.multidevice.wire.protobuf import Malformed
 from simulated_whatsapp.multidevice.world.people import Label, LinkedDevice, Person
 from simulated_whatsapp.multidevice.world.post import Post
 from simulated_whatsapp.multidevice.world.world import World
@@ -70,6 +72,7 @@ class PhoneReading:
         said = reading.content
         told = {"text": said.text, "kind": said.kind, "own_copy": letter.sender.number == person.number} if said else {}
         told |= {"about": said.about} if said and said.about else {}
+        told |= self._opened(said.file) if said and said.file else {}
         told |= {"why": reading.why} if reading.why else {}
         self._world.events.write(
             "peer" if letter.peer and reading.seen == "nothing" else reading.seen,
@@ -82,6 +85,15 @@ class PhoneReading:
             label=letter.label,
             retry=reading.retry,
         )
+
+    def _opened(self, file: NamedFile) -> dict[str, object]:
+        """The file, as the phone has it now: what is written down of it is of its bytes."""
+        try:
+            plain = file.opened(self._world.files)
+        except Malformed as problem:
+            return {"file_broken": str(problem)}
+        sha256 = hashlib.sha256(plain).hexdigest()
+        return {"file_sha256": sha256, "file_mime_type": file.mime_type, "file_name": file.name}
 
     def _receipt(self, person: Person, letter: Letter, sender: Person, *content: Node, **attrs: str) -> Node:
         server = NUMBERS if letter.chat.server == NUMBERS else HIDDEN

@@ -28,10 +28,19 @@ from simulated_whatsapp.multidevice.world.world import World
 
 
 class Service:
-    """All of WhatsApp that a client can see. ``media`` is the host and port that files go to."""
+    """All of WhatsApp that a client can see. ``media`` is the host and port that files go to, ``kept`` what is there
+    at a path."""
 
-    def __init__(self, events: Events, clock: Callable[[], float], media: str) -> None:
-        self.world = World(events, clock, lambda seconds, call: asyncio.get_running_loop().call_later(seconds, call))
+    def __init__(
+        self,
+        events: Events,
+        clock: Callable[[], float],
+        media: str,
+        kept: Callable[[str], bytes | None] = lambda _: None,
+    ) -> None:
+        self.world = World(
+            events, clock, lambda seconds, call: asyncio.get_running_loop().call_later(seconds, call), kept
+        )
         self.post = Post(self.world)
         self.keys = PublicKeys(self.world, self.post)
         self.contacts = Contacts(self.world, self.post)

@@ -4,6 +4,7 @@
 """
 
 import asyncio
+import base64
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
@@ -12,10 +13,12 @@ from typing import Any
 from aiohttp import web
 
 from simulated_whatsapp.multidevice.phones.content import text_message
+from simulated_whatsapp.multidevice.phones.files import KINDS, file_message
 from simulated_whatsapp.multidevice.phones.linking import BadCode
 from simulated_whatsapp.multidevice.protocol.logins import ENDINGS
 from simulated_whatsapp.multidevice.protocol.pairing import Registration
 from simulated_whatsapp.multidevice.protocol.service import Service
+from simulated_whatsapp.multidevice.server.media import MediaStore
 from simulated_whatsapp.multidevice.server.ready_made import ready_made
 from simulated_whatsapp.multidevice.wire.jids import GROUPS, HIDDEN, NUMBERS, Jid
 from simulated_whatsapp.multidevice.world.faults import Armed, BadOrder, Fault
@@ -29,8 +32,8 @@ Act = Callable[[Order], Awaitable[Order] | Order]
 class Administration:
     """What may be asked, by its name in the path."""
 
-    def __init__(self, service: Service) -> None:
-        self._service, self._world = service, service.world
+    def __init__(self, service: Service, files: MediaStore) -> None:
+        self._service, self._world, self._files = service, service.world, files
         self._acts: dict[str, Act] = {
             "scan": self._scan,
             "enter-code": self._enter_code,
@@ -40,6 +43,7 @@ class Administration:
             "remove-device": lambda order: self._end(order | {"why": "removed"}),
             "end": self._end,
             "forget-sessions": self._forget_sessions,
+            "forget-files": self._forget_files,
             "phone": self._phone,
             "pardon": self._pardon,
             "arm": self._arm,
@@ -92,8 +96,8 @@ class Administration:
         return {"device": device.name, "jid": str(jid), "lid": str(lid)}
 
     def _write(self, order: Order) -> Order:
-        """A phone writes a text to a number or to a group."""
-        sender, message, named = self._person(order["from"]), text_message(str(order["text"])), str(order.get("id", ""))
+        """A phone writes a text, or sends a file, to a number or to a group."""
+        sender, message, named = self._person(order["from"]), self._message(order), str(order.get("id", ""))
         writing, to = self._service.writing, str(order["to"])
         if not to.endswith(GROUPS):
             return {"message_id": writing.to_person(sender, self._person(to), message, named)}
@@ -101,6 +105,21 @@ class Administration:
         if group is None or sender.number not in group.members:
             raise BadOrder(f"{sender.number} is in no group {to}")
         return {"message_id": writing.to_group(sender, group, message, named)}
+
+    def _message(self, order: Order) -> bytes:
+        """``file`` is in base64, ``kind`` what it is shown as."""
+        if "file" not in order:
+            return text_message(str(order["text"]))
+        kind = str(order["kind"])
+        if kind not in KINDS:
+            raise BadOrder(f"a file is one of {', '.join(sorted(KINDS))}")
+        told = {"mime_type": str(order["mime_type"]), "name": str(order.get("file_name", ""))}
+        plain, caption = base64.b64decode(order["file"]), str(order.get("text", ""))
+        return file_message(kind, plain, self._files.keep, **told, caption=caption)
+
+    def _forget_files(self, _: Order) -> Order:
+        self._files.forget()
+        return {}
 
     def _group(self, order: Order) -> Order:
         """Numbers make a group: the first of them does."""

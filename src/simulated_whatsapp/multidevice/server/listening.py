@@ -55,8 +55,8 @@ class MultideviceServer:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(server.keys.certificate)
         server.media = await server._listen(server._store.routes(), 0, context)
-        server.service = Service(server._events, time.time, server.media)
-        routes = [web.get(CHAT_PATH, server._chat), *Administration(server.service).routes()]
+        server.service = Service(server._events, time.time, server.media, server._store.kept)
+        routes = [web.get(CHAT_PATH, server._chat), *Administration(server.service, server._store).routes()]
         server.address = await server._listen(routes, settings.port, None)
         return server
 

@@ -11,11 +11,13 @@ from simulated_whatsapp.multidevice.world.people import People
 
 @dataclass(slots=True)
 class World:
-    """``clock`` gives unix seconds, ``later`` runs a call after so many seconds."""
+    """``clock`` gives unix seconds, ``later`` runs a call after so many seconds, ``files`` is what is kept at a
+    path."""
 
     events: Events
     clock: Callable[[], float]
     later: Callable[[float, Callable[[], None]], object]
+    files: Callable[[str], bytes | None] = lambda _: None
     people: People = field(default_factory=People)
     groups: Groups = field(default_factory=Groups)
     faults: Faults = field(default_factory=Faults)

@@ -9,16 +9,17 @@ from datetime import UTC, datetime
 from typing import Any, assert_never
 from urllib.parse import urlencode
 
+import msgspec
 import structlog
 
 from homing.instance.engine import (
     Acknowledged,
+    CameWith,
     Closed,
     DeviceRemoved,
     DeviceState,
     EnginePairingCode,
     EngineSession,
-    FileGone,
     Frame,
     FrameRefused,
     Inbound,
@@ -31,17 +32,21 @@ from homing.instance.engine import (
     Paired,
     Replaced,
     SealRefused,
+    Uploaded,
 )
+from homing.instance.engines.baileys.encrypted_files import FILE_KINDS
 from homing.instance.engines.baileys.endings import ConnectionEnd, advice
 from homing.instance.engines.baileys.installing import found
+from homing.instance.engines.baileys.media_hosts import MediaAccess, MediaHosts
 from homing.instance.engines.baileys.packing import PackedKeys
+from homing.instance.engines.baileys.session_files import SessionFiles, came_with
 from homing.instance.engines.baileys.sidecar import Sidecar, SidecarCommand, Told
 from homing.instance.engines.registry import EngineSetup
 from homing.instance.frames import framed, stanza_of
 from homing.model.fleet import Capabilities
 from homing.model.instances.vault import Login
 from homing.model.sends.addresses import AddressKind
-from homing.model.sends.content import MessageType
+from homing.model.sends.content import CAPTIONED, MessageType
 from homing.model.sends.signs import ChatSign, ReadSign, TypingSign
 from homing.model.sessions.exit_proxies import ExitProxy
 
@@ -64,23 +69,14 @@ BAILEYS = Capabilities(
     report_location=True,
     honour_epoch=True,
     hold_lease=True,
-    sends=frozenset(
-        {
-            MessageType.TEXT,
-            MessageType.LOCATION,
-            MessageType.CONTACT,
-            MessageType.POLL,
-            MessageType.REACTION,
-            MessageType.EDIT,
-            MessageType.REVOKE,
-        }
-    ),
+    sends=frozenset(MessageType),
     reaches=frozenset({AddressKind.PHONE, AddressKind.LID, AddressKind.GROUP}),
-    quotes=frozenset({MessageType.TEXT}),
-    mentions=frozenset({MessageType.TEXT}),
+    quotes=frozenset({MessageType.TEXT}) | FILE_KINDS,
+    mentions=CAPTIONED | {MessageType.TEXT},
     mark_read=True,
     show_typing=True,
     typed_codes=True,
+    fetch_files=True,
 )
 
 
@@ -102,6 +98,7 @@ class BaileysEngine:
 
     def __init__(self, sidecar: Sidecar, address: str | None, version: str | None) -> None:
         self.sidecar = sidecar
+        self.media = MediaHosts()
         self._address = address
         self._version = [int(part) for part in version.split(".")] if version else None
 
@@ -119,6 +116,7 @@ class BaileysEngine:
 
     async def close(self) -> None:
         await self.sidecar.close()
+        await self.media.close()
 
     def opening(self, login: Login | None, label: Label | None) -> Told:
         """The frame that opens a session. A label goes to a WhatsApp of tests alone."""
@@ -198,6 +196,7 @@ class BaileysSession:
         self._keys = PackedKeys(state)
         self._channel: int | None = None
         self._questions = _Questions()
+        self._files = SessionFiles(engine.media, self._media_access)
         self._up: asyncio.Future[Told] = asyncio.get_running_loop().create_future()
         self._codes = _Codes()
         self._login: Login | None = None
@@ -258,23 +257,20 @@ class BaileysSession:
         self._pairing = False
         await self.begin()
 
-    async def upload(self, pieces: AsyncIterator[bytes]) -> str:  # noqa: ARG002
-        raise ConnectionError("this engine sends no files yet")
+    async def upload(self, pieces: AsyncIterator[bytes], kind: MessageType) -> Uploaded:
+        return await self._files.upload(pieces, kind)
 
-    async def download(self, reference: str) -> AsyncIterator[bytes]:  # noqa: ARG002 - it tells of no files yet
-        nothing: tuple[bytes, ...] = ()
-        for each in nothing:
-            yield each
-        raise FileGone("this engine gives no files out yet")
+    async def download(self, reference: str) -> AsyncIterator[bytes]:
+        if self._login is None:
+            raise ConnectionError("the session is not logged in")
+        async for piece in self._files.download(reference, self._login):
+            yield piece
 
     async def seal(self, message: Message) -> bytes:
-        if self._over:
-            raise ConnectionError("the connection is gone")
-        number, answer = self._questions.ask()
         to = message.recipient if "@" in message.recipient else f"{message.recipient}@{PHONES_AT}"
         wanted = {"id": message.message_id, "to": to, "text": message.text, "content": message.content}
-        self._say({"t": "seal", "n": number, **wanted})
-        told = await answer
+        file = msgspec.json.decode(message.file) if message.file is not None else None
+        told = await self._asked({"t": "seal", **wanted, "file": file})
         if "frame" not in told:
             if told.get("refused") or told.get("code") in (404, 406, 463):
                 raise SealRefused(told.get("error", "refused"), told.get("code"))
@@ -293,11 +289,7 @@ class BaileysSession:
         self._say({"t": "received", "step": self._steps.pop(f"from {inbound_id}", 0)})
 
     async def show(self, sign: ChatSign) -> None:
-        if self._over:
-            raise ConnectionError("the connection is gone")
-        number, answer = self._questions.ask()
-        self._say({"t": "show", "n": number, **_sign(sign)})
-        told = await answer
+        told = await self._asked({"t": "show", **_sign(sign)})
         if "error" in told:
             raise ConnectionError(f"it could not be shown: {told['error']}")
 
@@ -309,6 +301,20 @@ class BaileysSession:
         if self._channel is not None:
             self._engine.sidecar.leave(self._channel)
         self._end(ConnectionError("closed"))
+
+    async def _media_access(self, anew: bool) -> MediaAccess:
+        told = await self._asked({"t": "media", "anew": anew})
+        if "auth" not in told:
+            raise ConnectionError(f"WhatsApp did not say where files go: {told.get('error')}")
+        return MediaAccess(tuple(told["hosts"]), told["auth"])
+
+    async def _asked(self, frame: Told) -> Told:
+        """What the process answers. Raises ConnectionError."""
+        if self._over:
+            raise ConnectionError("the connection is gone")
+        number, answer = self._questions.ask()
+        self._say({**frame, "n": number})
+        return await answer
 
     # What the process says
 
@@ -343,14 +349,14 @@ class BaileysSession:
             case "arrived":
                 self._state.changed(self._keys.rows(told["keys"]))
                 self._steps[f"from {told['id']}"] = told["step"]
-                self._on_event(_inbound(told))
+                self._on_event(_inbound(told, came_with(told.get("file"), self._login)))
             case "commit":
                 self._spawn(self._commit(told))
             case "get":
                 self._spawn(self._get(told))
             case "had":
                 self._spawn(self._had(told))
-            case "sealed" | "code" | "shown":
+            case "sealed" | "code" | "shown" | "media":
                 self._questions.answered(told["n"], told)
             case "ack":
                 self._acknowledged(told)
@@ -435,11 +441,11 @@ class BaileysSession:
         task.add_done_callback(self._tasks.discard)
 
 
-def _inbound(told: Told) -> Inbound:
+def _inbound(told: Told, file: CameWith | None) -> Inbound:
     at = datetime.fromtimestamp(told.get("at") or 0, UTC).isoformat()
     sender = str(told.get("from") or "")
     sender = sender.removesuffix("@s.whatsapp.net").partition(":")[0] if sender.endswith("@s.whatsapp.net") else sender
-    return Inbound(told["id"], sender, told.get("text"), at, told["digest"])
+    return Inbound(told["id"], sender, told.get("text"), at, told["digest"], file)
 
 
 def _sign(sign: ChatSign) -> Told:

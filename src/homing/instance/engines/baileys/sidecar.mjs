@@ -23,7 +23,7 @@ const REASON_WITHIN_MS = 50; // a connection's end may overtake the reason for i
 const COMMIT_WITHIN_MS = 200; // keys that nothing waits for
 const DEVICES_KNOWN_MS = 24 * 3600_000; // changes of devices are told
 const GROUP_KNOWN_MS = 300_000; // changes of groups are told; those that were missed are found so
-const SENT_KEPT = 1000; // messages of a session that a recipient may ask for again
+const SENT_KEPT = 1000; // messages of a session that are remembered here for who asks for one again
 
 const baileysAt = process.argv[2];
 const baileys = await import(pathToFileURL(`${baileysAt}/lib/index.js`).href);
@@ -185,7 +185,7 @@ class Channel {
       logger: silent,
       markOnlineOnConnect: false,
       syncFullHistory: false,
-      getMessage: async (key) => this.sent.get(key.id),
+      getMessage: async (key) => this.sent.get(key.id) ?? (await this.sentBefore(key.id)),
       userDevicesCache: this.devices,
       makeSignalRepository: (_, logger, toLid) => this.repository(logger, toLid),
     }));
@@ -239,6 +239,11 @@ class Channel {
         return void this.show(frame).then(
           () => this.say({ t: "shown", n: frame.n }),
           (error) => this.say({ t: "shown", n: frame.n, error: String(error?.message ?? error) }),
+        );
+      case "media":
+        return void this.sock.refreshMediaConn(frame.anew).then(
+          ({ auth, hosts }) => this.say({ t: "media", n: frame.n, auth, hosts: hosts.map(({ hostname }) => hostname) }),
+          (error) => this.say({ t: "media", n: frame.n, error: String(error?.message ?? error) }),
         );
       case "logout":
         return void this.sock.logout().catch(() => {});
@@ -379,18 +384,20 @@ class Channel {
     const said = baileys.normalizeMessageContent(message) ?? {};
     const isGroup = attrs.from?.endsWith("@g.us");
     const phone = isGroup ? attrs.from : (attrs.sender_pn ?? attrs.from ?? "");
-    return { ...told, from: phone, text: textOf(said) };
+    return { ...told, from: phone, text: textOf(said), file: fileOf(said) };
   }
 
   // --- what goes out
 
-  async seal({ n, id, to, text, content }) {
+  async seal({ n, id, to, text, content, file }) {
     this.sealing += 1;
     try {
-      const message = await written(text, content, to);
+      const message = file ? fileMessage(content, file, to) : await written(text, content, to);
       const frame = to.endsWith("@g.us") ? await this.sealedForGroup(id, to, message) : await this.sealed(id, to, message);
       this.sent.set(id, message);
       if (this.sent.size > SENT_KEPT) this.sent.delete(this.sent.keys().next().value);
+      const { Message } = baileys.proto;
+      this.changed([["sent", id, Buffer.from(Message.encode(Message.fromObject(message)).finish()).toString("base64")]]);
       this.say({ t: "sealed", n, frame: Buffer.from(frame).toString("base64"), step: this.made });
     } catch (error) {
       const refused = error instanceof Refused;
@@ -401,6 +408,12 @@ class Channel {
       const step = this.made;
       setTimeout(() => void this.untilDurable(step), 10 * COMMIT_WITHIN_MS);
     }
+  }
+
+  // What this process does not remember, or another one sent.
+  async sentBefore(id) {
+    const { [id]: kept } = await this.ask({ t: "get", kind: "sent", ids: [id] });
+    return kept === undefined ? undefined : baileys.proto.Message.decode(Buffer.from(kept, "base64"));
   }
 
   async sealed(id, to, message) {
@@ -417,9 +430,9 @@ class Channel {
     if (!others.length && !mine.length) throw new Refused("the recipient has no device that can be written to");
     await sock.assertSessions([...mine, ...others], false);
     const copy = { deviceSentMessage: { destinationJid: to, message }, messageContextInfo: message.messageContextInfo };
-    const hidden = message.reactionMessage || message.pinInChatMessage ? { "decrypt-fail": "hide" } : {};
-    const toMine = await sock.createParticipantNodes(mine, copy, hidden);
-    const toOthers = await sock.createParticipantNodes(others, message, hidden);
+    const how = howShown(message);
+    const toMine = await sock.createParticipantNodes(mine, copy, how);
+    const toOthers = await sock.createParticipantNodes(others, message, how);
     // A device that could not be encrypted for is left out without a word: then this would be lost to somebody.
     if (toMine.nodes.length !== mine.length || toOthers.nodes.length !== others.length)
       throw new Error("not every device could be encrypted for");
@@ -455,7 +468,7 @@ class Channel {
     const brought = { senderKeyDistributionMessage: { axolotlSenderKeyDistributionMessage: key, groupId: to } };
     const { nodes, shouldIncludeDeviceIdentity } = await sock.createParticipantNodes(fresh, brought, {});
     if (nodes.length !== fresh.length) throw new Error("not every device could be encrypted for");
-    const content = [{ tag: "enc", attrs: { v: "2", type: "skmsg" }, content: ciphertext }];
+    const content = [{ tag: "enc", attrs: { v: "2", type: "skmsg", ...howShown(message) }, content: ciphertext }];
     if (nodes.length) content.unshift({ tag: "participants", attrs: {}, content: nodes });
     if (shouldIncludeDeviceIdentity)
       content.push({ tag: "device-identity", attrs: {}, content: baileys.encodeSignedDeviceIdentity(this.creds.account, true) });
@@ -593,7 +606,70 @@ function textOf(message) {
 function kindOf(message) {
   if (message.pollCreationMessage || message.pollCreationMessageV2 || message.pollCreationMessageV3) return "poll";
   if (message.reactionMessage) return "reaction";
-  return "text";
+  return mediaTypeOf(message) ? "media" : "text";
+}
+
+// As Baileys names it (Socket/messages-send.js, getMediaType).
+function mediaTypeOf(message) {
+  if (message.imageMessage) return "image";
+  if (message.videoMessage) return "video";
+  if (message.audioMessage) return message.audioMessage.ptt ? "ptt" : "audio";
+  if (message.documentMessage) return "document";
+  if (message.stickerMessage) return "sticker";
+  return message.contactMessage ? "vcard" : "";
+}
+
+function howShown(message) {
+  const mediatype = mediaTypeOf(message);
+  return {
+    ...(message.reactionMessage || message.pinInChatMessage ? { "decrypt-fail": "hide" } : {}),
+    ...(mediatype ? { mediatype } : {}),
+  };
+}
+
+const FILES = {
+  image: "imageMessage",
+  video: "videoMessage",
+  audio: "audioMessage",
+  voice: "audioMessage",
+  document: "documentMessage",
+  sticker: "stickerMessage",
+};
+
+// A file that WhatsApp has, in a message. There is no small picture of it to show before it is fetched.
+function fileMessage(content, file, to) {
+  const name = FILES[content.type];
+  if (!name) throw new Refused(`this engine cannot send a file as ${content.type}`);
+  const bytes = (text) => Buffer.from(text, "base64");
+  const mime = content.media?.mime_type ?? "application/octet-stream";
+  const contextInfo = contextOf(content, to);
+  const found = {
+    url: file.url ?? undefined,
+    directPath: file.direct_path,
+    mediaKey: bytes(file.key),
+    mediaKeyTimestamp: Math.floor(Date.now() / 1000),
+    fileSha256: bytes(file.sha256),
+    fileEncSha256: bytes(file.sealed_sha256),
+    fileLength: file.size,
+    mimetype: content.type === "voice" && mime === "audio/ogg" ? "audio/ogg; codecs=opus" : mime,
+    ...(content.type === "voice" ? { ptt: true } : {}),
+    ...(content.type === "document" ? { fileName: content.file_name ?? "file", title: content.file_name ?? "file" } : {}),
+    ...(content.caption ? { caption: content.caption } : {}),
+    ...(contextInfo ? { contextInfo } : {}),
+  };
+  return { [name]: found };
+}
+
+// By what the file of a message is found and opened.
+function fileOf(message) {
+  for (const kind of ["image", "video", "audio", "document", "sticker"]) {
+    const found = message[FILES[kind]];
+    if (!found?.directPath || !found.mediaKey?.length) continue;
+    const { directPath, mediaKey, mimetype, fileName } = found;
+    const key = Buffer.from(mediaKey).toString("base64");
+    return { kind, direct_path: directPath, key, mime_type: mimetype ?? "", file_name: fileName ?? "" };
+  }
+  return undefined;
 }
 
 function changeOf({ protocolMessage }) {
@@ -632,16 +708,21 @@ function cardOf({ name, phone, organisation }) {
 }
 
 function textMessage(text, content, to) {
+  const contextInfo = contextOf(content, to);
+  return contextInfo ? { extendedTextMessage: { text, contextInfo } } : { conversation: text };
+}
+
+// What a message says of others and of other messages; undefined where it is nothing.
+function contextOf(content, to) {
   const quoted = content?.reply_to;
   const mentioned = content?.mentions?.map(jid) ?? [];
-  if (!quoted && !mentioned.length) return { conversation: text };
-  const contextInfo = {
+  if (!quoted && !mentioned.length) return undefined;
+  return {
     ...(mentioned.length ? { mentionedJid: mentioned } : {}),
     ...(quoted
       ? { stanzaId: quoted.id, participant: quoted.participant ? jid(quoted.participant) : to, quotedMessage: {} }
       : {}),
   };
-  return { extendedTextMessage: { text, contextInfo } };
 }
 
 const { version } = JSON.parse(await (await import("node:fs/promises")).readFile(`${baileysAt}/package.json`, "utf8"));

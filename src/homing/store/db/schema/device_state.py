@@ -19,6 +19,12 @@ session_keys = Table(
     Column("value_key", Words, nullable=False),
     Column("updated_at", UtcDateTime, nullable=False),
     Index(None, "value_key"),
+    Index(
+        "session_keys_sent_idx",
+        "updated_at",
+        sqlite_where=text("kind = 'sent'"),
+        postgresql_where=text("kind = 'sent'"),
+    ),
 )
 
 # Messages that were decrypted, kept before WhatsApp hears of it. The body goes when the listener has it; the row stays

@@ -18,6 +18,7 @@ from homing.lab.sim.trial.world.stores import Carrier, Reached, Store
 from homing.lab.sim.world import SeededEntropy, VirtualClock
 from homing.model.errors import Code, Problem
 from homing.model.fleet import WorkspaceId
+from homing.model.instances.health import GATEWAY_AGENT
 from homing.model.sends.faults import Fault
 from homing.model.sends.outbox import BatchState
 from homing.ports import StoreUnavailable
@@ -50,7 +51,7 @@ class SimulatedCalls:
         timeout_s: float,
         body_limit_bytes: int = MIB,  # noqa: ARG002 - nobody answers more here
     ) -> Reply | Fault:
-        lower = {name.lower(): value for name, value in (headers or {}).items()}
+        lower = {"user-agent": GATEWAY_AGENT, **{name.lower(): value for name, value in (headers or {}).items()}}
         whole = b"".join([each async for each in body.pieces()]) if isinstance(body, StreamedBody) else body or b""
         request = SimulatedRequest(method, path, lower, whole)
         return await self._network.ask(self._place, base_url, request, timeout_s=timeout_s)

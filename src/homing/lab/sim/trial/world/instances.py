@@ -199,7 +199,7 @@ class Served:
             read=lambda: _whole(request.body),
         )
         answer = await self._answer(handler, asked)
-        self._surface.answered_s = self._surface.host.clock.monotonic()
+        self._surface.note_answered(request.headers.get("user-agent"))
         headers = {name.lower(): value for name, value in answer.headers.items()}
         return Reply(answer.status, headers, msgspec.json.encode(answer.body))
 
