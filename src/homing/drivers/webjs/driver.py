@@ -18,7 +18,7 @@ from weakref import WeakValueDictionary
 
 import msgspec
 
-from homing.drivers.contents import Unsendable, words_alone
+from homing.drivers.contents import Unsendable
 from homing.drivers.files import Fetches
 from homing.drivers.http.wire import MIB, Calls, FetchedReply, Reply
 from homing.drivers.reading import MILLISECONDS_FROM, unhurried
@@ -41,6 +41,7 @@ from homing.model.fleet import (
     Takeover,
 )
 from homing.model.instances.gateways import Traits
+from homing.model.sends.content import TextContent
 from homing.model.sends.faults import Fault, Phase
 from homing.model.sends.history import ChatHistory
 from homing.model.sends.inbound import FileStream, InboundFile
@@ -139,8 +140,8 @@ class WebjsDriver:
     async def send(self, instance: InstanceUrl, message: OutgoingText, *, timeout_s: float) -> Receipt | Fault:
         """Send one message. The receipt's id is what the instance said, word for word."""
         content = message.content
-        if content is not None and (words := words_alone(content)) is not None:
-            return await self._send_plain(instance, message, words, timeout_s)
+        if type(content) is TextContent and content.reply_to is None and not content.mentions:
+            return await self._send_plain(instance, message, content.text, timeout_s)
         try:
             told = messages.told_of(message)
         except Unsendable as error:

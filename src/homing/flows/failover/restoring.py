@@ -202,7 +202,7 @@ class Restoring:
 
     async def _placed(self, homes: Sequence[Instance]) -> dict[InstanceUrl, list[Recorded]]:
         placed: dict[InstanceUrl, list[Recorded]] = {home.url: [] for home in homes}
-        for each in await self._directory.recorded(instances=list(placed)):
+        for each in await self._directory.recorded(instances=list(placed)) if placed else ():
             if each.placement.instance_url is not None:
                 placed[each.placement.instance_url].append(each)
         return placed
