@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
-from sqlalchemy import func, select, update
+from sqlalchemy import func, literal_column, select, update
+from sqlalchemy.dialects import sqlite
 from vaults import KEY, LOGIN, ONE, TWO, opened, reserved, saved, unsent, vault_of
 
 from homing.model.instances.vault import (
@@ -24,7 +25,7 @@ from homing.store.db.database import Database
 from homing.store.db.schema.device_state import inbox, session_keys
 from homing.store.db.schema.tables import credentials, reservations
 from homing.store.vault.sealing import fresh_key
-from homing.store.vault.settling import REPEATED_WITHIN_S, SqlReservations
+from homing.store.vault.settling import REPEATED_WITHIN_S, SqlReservations, sent_before
 from homing.store.vault.vault import SqlVault
 
 RATCHET = SessionKey("session", "62811.0", b"after the first message")
@@ -223,3 +224,11 @@ async def test_what_was_sent_is_forgotten_after_a_while_and_no_other_key_is(
     assert await house.forget_sent(keep_s=60, limit=3) == 1
     assert await vault.keys("s", SENT, [f"3EB0{number}" for number in range(5)]) == {"3EB00": b"sealed anew"}
     assert await vault.keys("s", RATCHET.kind, [RATCHET.id]) == {RATCHET.id: RATCHET.value}
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+async def test_what_was_sent_is_found_by_its_index_and_not_among_all_keys(database: Database) -> None:
+    asked = sent_before(literal_column("'2026-01-01'")).limit(10).compile(dialect=sqlite.dialect())
+    given = tuple(asked.params[name] for name in asked.positiontup or ())
+    plan = await database.read(lambda c: c.exec_driver_sql(f"EXPLAIN QUERY PLAN {asked}", given).all())
+    assert any("session_keys_sent_idx" in row.detail for row in plan), plan

@@ -1,15 +1,16 @@
 """A file on its way to an instance: it may be slow as long as it moves, and half of one is no message."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 from scripted_peers import Peer, Serve, answer
 
-from homing.drivers.http.streamed import StreamedBody
+from homing.drivers.http.streamed import PIECE_BYTES, StreamedBody
 from homing.drivers.http.wire import Reply, Wire, WireLimits
 from homing.model.sends.faults import Fault, Phase
 
+Source = Callable[[], AsyncIterator[bytes]]
 SIZE = 24 * 1024 * 1024
 """More than the sockets between us and a peer hold."""
 
@@ -85,3 +86,34 @@ async def test_a_whole_file_without_an_answer_may_have_been_sent(serve: Serve) -
     met = await upload(await serve(silent_afterwards), timeout_s=2.0, stall_s=20.0)
     assert isinstance(met, Fault)
     assert met.phase is Phase.REPLY_TIMED_OUT
+
+
+async def acting(peer: Peer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Has the whole request, and is gone before it answers."""
+    await reader.readuntil(b"\r\n\r\n")
+    await reader.readexactly(PIECE_BYTES)
+    writer.transport.abort()
+
+
+async def ends_late() -> AsyncIterator[bytes]:
+    """All bytes are there; that they were all is known only later."""
+    yield bytes(PIECE_BYTES)
+    await asyncio.sleep(30)
+
+
+async def ends_too_late() -> AsyncIterator[bytes]:
+    """More than was announced."""
+    yield bytes(PIECE_BYTES)
+    yield bytes(PIECE_BYTES)
+
+
+@pytest.mark.parametrize("source", [ends_late, ends_too_late])
+async def test_what_left_to_its_last_byte_may_have_been_acted_on(serve: Serve, source: Source) -> None:
+    peer, wire = await serve(acting), Wire()
+    body = StreamedBody(b"", source, PIECE_BYTES, b"", as_base64=False)
+    try:
+        met = await wire.call("POST", peer.url, "/send", body=body, timeout_s=5.0)
+    finally:
+        await wire.close()
+    assert isinstance(met, Fault)
+    assert met.phase is Phase.INTERRUPTED, "sent again, it might be said twice"

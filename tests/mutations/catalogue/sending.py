@@ -300,6 +300,14 @@ DEFECTS: tuple[Defect, ...] = (
         (tests("decide/test_recovery.py"),),
     ),
     Defect(
+        "whole-file-counts-as-half",
+        "a file that left to its last byte counts as surely not sent until its end was found, and may be said twice",
+        "homing/drivers/http/connection.py",
+        "self._poured_bytes >= len(rest)",
+        "self._poured_bytes > len(rest)",
+        (tests("drivers/test_uploads.py"),),
+    ),
+    Defect(
         "half-a-file-may-have-been-sent",
         "a call that broke off in the middle of its file counts as one that may have been acted on",
         "homing/drivers/http/connection.py",

@@ -110,7 +110,8 @@ class Connection(asyncio.Protocol):
         return answer
 
     async def _pour(self, rest: StreamedBody, transport: asyncio.Transport, until: float, stall_s: float) -> None:
-        """Write the body piece by piece, and wait wherever the peer does not keep up.
+        """Write the body piece by piece, and wait wherever the peer does not keep up. Once the last byte that was
+        announced is written, the peer may act on it, whatever comes then.
 
         Where the file ends too early, or the peer takes no more of it, the connection is cut in the middle of the
         request: nobody acts on half of one.
@@ -124,10 +125,11 @@ class Connection(asyncio.Protocol):
                     return
                 transport.write(piece)
                 self._poured_bytes += len(piece)
+                # Counted, and not known by the end of the file alone: that may be found after the last byte has left.
+                self._body_written = self._poured_bytes >= len(rest)
         except MediaUnavailable as error:
-            self._end(_cut_short(f"the file could not be read to its end: {error}"))
+            self._lost(f"the file could not be read to its end: {error}")
             return
-        self._body_written = True
         if self._answer is not None:
             self._expire_at(until)
 
@@ -298,7 +300,7 @@ class Connection(asyncio.Protocol):
 
     def _lost(self, why: str) -> None:
         if not self._body_written and not self._head_read:
-            self._end(_cut_short(f"{why} after {self._poured_bytes} bytes of the file"))
+            self._end(_cut_short(f"{why}; {self._poured_bytes} bytes of the file had left"))
             return
         part = f" in the middle of the reply, after {self._body_bytes} bytes of its body" if self._head_read else ""
         self._end(Fault(Phase.INTERRUPTED, shown(why + part)))

@@ -1,7 +1,7 @@
 """Turns of files on their way to instances: so many at once that each is fast enough, shared among the workspaces."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from homing.decide.sending.uploads import UploadPolicy, takes_a_turn
 from homing.flows.media.places import FilePlaces, PlacesPolicy
@@ -27,15 +27,15 @@ class UploadTurns:
             yield None
             return
         places = self._places.setdefault(url, FilePlaces(self._policy))
-        turn = places.held(workspace)
         try:
-            await turn.__aenter__()
-        except Problem:
-            yield Fault(Phase.NOT_ATTEMPTED, "other files are on their way to the instance, and its turn did not come")
-            return
-        try:
-            yield None
+            async with AsyncExitStack() as turn:
+                try:
+                    await turn.enter_async_context(places.held(workspace))
+                except Problem:
+                    why = "other files are on their way to the instance, and its turn did not come"
+                    yield Fault(Phase.NOT_ATTEMPTED, why)
+                else:
+                    yield None
         finally:
-            await turn.__aexit__(None, None, None)
             if places.is_idle:
                 self._places.pop(url, None)

@@ -4,7 +4,20 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, Update, bindparam, delete, null, select, true, tuple_, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    Update,
+    bindparam,
+    delete,
+    literal_column,
+    null,
+    select,
+    true,
+    tuple_,
+    update,
+)
 
 from homing.model.instances.vault import SENT, Grant, StaleEpoch
 from homing.store.db.database import Database, Dialect
@@ -92,10 +105,17 @@ def _prune_inbox(connection: Connection, database: Database, keep_s: float, limi
 
 
 def _forget_sent(connection: Connection, database: Database, keep_s: float, limit: int) -> int:
-    name = (session_keys.c.session_id, session_keys.c.kind, session_keys.c.id)
-    sent_before = (session_keys.c.kind == SENT, session_keys.c.updated_at < database.instant(-keep_s))
-    old = select(*name).where(*sent_before).order_by(session_keys.c.updated_at).limit(limit)
-    return connection.execute(delete(session_keys).where(tuple_(*name).in_(old))).rowcount
+    old = sent_before(database.instant(-keep_s)).limit(limit)
+    return connection.execute(delete(session_keys).where(tuple_(*_NAME).in_(old))).rowcount
+
+
+def sent_before(moment: ColumnElement[datetime]) -> Select[tuple[str, str, str]]:
+    """What was sent before then, the oldest first. The kind is written out: the index is of that kind alone."""
+    is_sent = session_keys.c.kind == literal_column(f"'{SENT}'")
+    return select(*_NAME).where(is_sent, session_keys.c.updated_at < moment).order_by(session_keys.c.updated_at)
+
+
+_NAME = (session_keys.c.session_id, session_keys.c.kind, session_keys.c.id)
 
 
 @prepared

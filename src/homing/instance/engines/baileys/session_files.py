@@ -4,6 +4,7 @@ A reference that we give out is sealed under a key of the session's login: it ho
 travels in reports and paths. Whoever has the login opens it, on whichever instance.
 """
 
+import asyncio
 import base64
 import os
 import tempfile
@@ -56,8 +57,8 @@ class SessionFiles:
         sealing = Encrypting(kind, key)
         with tempfile.SpooledTemporaryFile(max_size=IN_MEMORY_BYTES) as file:
             async for piece in pieces:
-                _write(file, sealing.piece(piece))
-            _write(file, sealing.end())
+                await _write(file, sealing.piece(piece))
+            await _write(file, sealing.end())
             name = base64.urlsafe_b64encode(sealing.sealed_sha256.digest()).decode().rstrip("=")
             told = await self._hosts.put(self._ask, f"{_PATHS[kind]}/{name}", {"token": name}, file)
         stored = {
@@ -113,8 +114,9 @@ def _box(login: Login) -> AESGCM:
     return AESGCM(key)
 
 
-def _write(file: "tempfile.SpooledTemporaryFile[bytes]", sealed: bytes) -> None:
+async def _write(file: "tempfile.SpooledTemporaryFile[bytes]", sealed: bytes) -> None:
+    """In a thread: a disk that is slow must not hold up leases."""
     try:
-        file.write(sealed)
+        await asyncio.to_thread(file.write, sealed)
     except OSError as problem:
         raise ConnectionError(f"the file could not be kept on its way: {problem.strerror or problem}") from problem
