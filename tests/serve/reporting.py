@@ -74,9 +74,14 @@ class Watcher:
     def __init__(self) -> None:
         self.head: dict[str, Any] = {}
         self._chunks: asyncio.Queue[bytes] = asyncio.Queue()
-        self._gone, self._ended = asyncio.Event(), asyncio.Event()
+        self._gone, self._ended, self._answered = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._asked = False
         self._unread = b""
+
+    async def status(self) -> int:
+        """What was answered, as soon as that is known."""
+        await self._answered.wait()
+        return int(self.head["status"])
 
     async def receive(self) -> dict[str, Any]:
         if not self._asked:
@@ -88,6 +93,7 @@ class Watcher:
     async def send(self, message: dict[str, Any]) -> None:
         if message["type"] == "http.response.start":
             self.head = message
+            self._answered.set()
         else:
             self._chunks.put_nowait(message.get("body", b""))
             if not message.get("more_body", False):
@@ -120,7 +126,6 @@ class Watcher:
 @asynccontextmanager
 async def watching(api: Api, query: str = "", *, key: str = "reader", **headers: str) -> AsyncIterator[Watcher]:
     """A watcher who has been let in."""
-    watcher = Watcher()
     sent = {"accept": "text/event-stream", "authorization": f"Bearer {api.keys[key]}", **headers}
     scope = {
         "type": "http",
@@ -137,7 +142,7 @@ async def watching(api: Api, query: str = "", *, key: str = "reader", **headers:
         "server": ("homing", 80),
         "state": {},
     }
-    serving = asyncio.create_task(Application(api.gateway)(scope, watcher.receive, watcher.send))  # type: ignore[arg-type]
+    watcher, serving = await _let_in(api, scope)
     try:
         assert "retry" in await watcher.block(BEGINS_WITHIN_S)
         yield watcher
@@ -145,3 +150,17 @@ async def watching(api: Api, query: str = "", *, key: str = "reader", **headers:
         watcher.leave()
         async with asyncio.timeout(PATIENCE_S):
             await serving
+
+
+async def _let_in(api: Api, scope: dict[str, Any]) -> tuple[Watcher, "asyncio.Task[None]"]:
+    """Asked again while the gateway has no connection to its database to spare, as clients of streams do."""
+    application: Any = Application(api.gateway)
+    async with asyncio.timeout(BEGINS_WITHIN_S):
+        while True:
+            watcher = Watcher()
+            serving = asyncio.create_task(application(scope, watcher.receive, watcher.send))
+            if await watcher.status() != 503:
+                assert watcher.head["status"] == 200, watcher.head
+                return watcher, serving
+            await serving
+            await asyncio.sleep(0.1)
